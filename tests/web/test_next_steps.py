@@ -17,13 +17,13 @@ from service.learning.gate.gate import Finding, decided
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.kinds import KINDS
 from service.web.pages.docs import RULES
-from service.web.pages.versions.next_steps import Stopped, next_steps
+from service.web.pages.versions.next_steps import WHOLE, Stopped, next_steps
 from service.web.reasons import rule_sentence
 from service.web.verdicts import measured
 from service.web.words import LANGUAGES, Words
 from tests.web.test_reasons import report, rule
 
-BATCH = "bat_1"
+BATCH, ROWS = "bat_1", 31
 EN = Words("en")
 
 
@@ -41,7 +41,7 @@ def _stopped(made: AnyReport, verdict: Verdict, **members: Any) -> Stopped:
     told: dict[str, Any] = {"name": "wine", "live_version": 2, "target": ClassTarget(kind="class")}
     model = Model.model_construct(**{**dict.fromkeys(Model.model_fields), **told})
     version = Version.model_construct(**{**dict.fromkeys(Version.model_fields), "number": 3, "report": made})
-    return replace(Stopped(model, version, verdict, [(BATCH, True)], [], False), **members)
+    return replace(Stopped(model, version, verdict, [(BATCH, True)], [], False, ROWS), **members)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -60,6 +60,18 @@ def test_what_is_rejected_for_its_rows_is_taken_back_first_and_made_live_last() 
         ("promote", "Make it live…"),
     ]
     assert [at for at, _ in stopped("forgets", Verdict.REJECTED)] == [BATCH, "send", "retract", "promote"]
+
+
+@pytest.mark.parametrize(("doubtful", "some"), [(0, False), (1, True), (10, True), (11, False), (31, False)])
+def test_rows_are_corrected_one_by_one_where_few_are_doubtful_and_the_file_is_not_at_fault(
+    doubtful: int, some: bool
+) -> None:
+    row = {"batch": BATCH, "label": "a", "suggested": "b", "score": 0.9}
+    batch = {"conflicts": 1, "suspect_rows": [{**row, "row": k} for k in range(doubtful)]}
+    for name in ("contradicts_everything", "contradicts_class", "forgets", *WHOLE):
+        made = report(fires=rule(name), batch=batch)
+        steps = [step.to.rpartition("/")[2] for step in next_steps(_stopped(made, Verdict.REJECTED), EN)]
+        assert ("correct?suspects=on" in steps) is (some and name not in WHOLE), name
 
 
 def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:

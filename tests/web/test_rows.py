@@ -87,7 +87,20 @@ def test_doubtful_rows_are_marked_and_corrected_together(person: Person) -> None
     assert shown.count('class="mark warn">doubtful') == 2
     asked = person.looks(f"/models/digits/batches/{batch}/correct?suspects=on").text
     assert "Version 1, which is live, has learned this batch." in asked
-    assert asked.count('<option value="b" selected>b</option>') == 2
+    assert re.findall('value="(.)" selected', asked) == ["a", "b"], "as they are"
+    assert asked.count("rather: b") == 2
+    assert asked.index(">Make these corrections<") < asked.index(">Take all suggestions<"), "Enter does the first"
+    page = f"/models/digits/batches/{batch}/correct"
+    left = {"before-0": "a", "label-0": "a", "before-1": "b", "label-1": "b", "reason": "a guess"}
+    unchanged = person.sends(page, f"{page}?suspects=on", **left)
+    assert (unchanged.status_code, "Nothing is changed yet" in unchanged.text) == (422, True)
+    filled = person.sends(page, f"{page}?suspects=on", **left, suggested="on")
+    assert (filled.status_code, re.findall('value="(.)" selected', filled.text)) == (200, ["b", "b"])
+    assert "nothing is sent yet" in filled.text
+    assert 'value="a guess"' in filled.text
+    assert [of["id"] for of in person.api.ok("GET", "/v1/models/digits/batches")["items"]] == [batch]
+    person.sends(page, f"{page}?suspects=on", **{**left, "label-0": "b"})
+    assert person.api.ok("GET", "/v1/models/digits/batches")["items"][0]["label_counts"] == {"a": 14, "b": 16}
 
 
 def test_of_many_doubtful_rows_the_likeliest_are_shown(person: Person) -> None:
@@ -116,6 +129,7 @@ def test_doubtful_targets_are_listed_and_corrected(person: Person) -> None:
     assert "差</th>" in person.looks(f"{page}?lang=ja").text
     asked = person.looks(f"{page}/correct?suspects=on&lang=en").text
     assert f'name="label-4" value="{4 / 7!r}"' in asked
+    assert ("expected: 1.25" in asked, "Take all suggestions" in asked) == (True, False), "no expectation is measured"
     assert re.search(r'scope="row">4</th>\s*<td>0\.571</td>\s*<td><input', asked), "on a phone the field is in sight"
     same = {"before-4": repr(4 / 7)}
     wrong = person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1,5"})

@@ -66,7 +66,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     units = UNITS
     doubts = (("label", ""), ("suggested", ""), ("score", "n"), ("alike", "n"))
     right = "batch.label"
-    takes_new = True
+    takes_new = takes_suggested = True
     top = 10
     example = '"labels": ["a", …], "new_classes": "refuse"'
     answer = TypeAdapter(Predictions)

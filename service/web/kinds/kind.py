@@ -81,8 +81,9 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     rules: kinds whose sentences of rules it takes, its own first · units: of the value and the limit of rules, keys of
     `version.unit`, "percent", or "share" of what is never more than all, by the name of the rule.
     doubts: columns of doubtful rows, keys of `batch`, "n" beside those of numbers · right: key of the column of what is
-    right, where it can be corrected · takes_new: rows may bring answers that the model does not know · top: so many
-    answers are listed of a row · example: what is right, in a JSON file · answer: reads what the API answers.
+    right, where it can be corrected · takes_new: rows may bring answers that the model does not know · takes_suggested:
+    doubtful rows may be given what is suggested of them · top: so many answers are listed of a row · example: what is
+    right, in a JSON file · answer: reads what the API answers.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     doubts: Sequence[tuple[str, str]]
     right = "rows.right"
     takes_new = False
+    takes_suggested = False
     top: int | None = None
     example: str
     answer: TypeAdapter[A]
@@ -176,9 +178,9 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     def doubt(self, row: D) -> Sequence[str]:
         """What stands in `doubts`."""
 
-    def suggested(self, row: D) -> str | None:
-        """What a doubtful row most likely is."""
-        return None
+    @abstractmethod
+    def suggested(self, row: D) -> str:
+        """What a doubtful row most likely is, as one reads it, and as one types it where that may be taken."""
 
     @abstractmethod
     def right_of(self, row: BatchRow) -> tuple[str | None, str]:

@@ -164,6 +164,9 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     def doubt(self, row: OutlierRow) -> Sequence[str]:
         return f"{row.name}: " * bool(row.name) + amount(row.target), amount(row.value), amount(row.error)
 
+    def suggested(self, row: OutlierRow) -> str:
+        return f"{row.name}: " * bool(row.name) + amount(row.value)
+
     def right_of(self, row: BatchRow) -> tuple[str | None, str]:
         typed = None if row.targets is None else "; ".join(map(repr, row.targets))
         return typed, "; ".join(map(amount, row.targets or ()))

@@ -194,6 +194,9 @@ def test_a_row_is_looked_at_and_corrected(
     page.click("text=/Correct the [0-9]+ doubtful rows…/")
     page.wait_for_url("**/correct?suspects=on")
     assert page.locator("select").count() > 20
+    page.click("text=Take all suggestions")
+    page.wait_for_selector("text=nothing is sent yet")
+    check(page, axe, "correct-taken", 1280)
 
 
 def test_the_column_that_is_predicted_is_filled_in_once_a_file_is_chosen(

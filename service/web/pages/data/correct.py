@@ -20,10 +20,12 @@ CHOSEN = re.compile(r"row-([0-9]{1,9})")
 NUMBERED = re.compile(r"label-([0-9]{1,9})")
 LABEL, BEFORE = "label-", "before-"
 """Fields of a row: what is right, and what it says now."""
+TAKE = "suggested"
+"""The button that fills in what is suggested of each row, and sends nothing."""
 
 
 def ask(view: View) -> Answer:
-    """Shows the rows that were chosen with what each may be, and says what correcting them changes."""
+    """Shows the rows that were chosen as they are, beside each what is suggested, and says what correcting changes."""
     model = view.model()
     kind = kind_of(model.target)
     path = view.path("batches", view.params["batch"])
@@ -32,7 +34,11 @@ def ask(view: View) -> Answer:
     if batch.state is not BatchState.ERASED and batch.merged is None:
         listed = view.api.find(f"{path}/suspects", Suspects, limit=MOST)
     doubted = listed.items if listed else []
-    suggested = {row.row: likely for row in doubted if (likely := kind.suggested(row)) is not None}
+    suggested = dict[int, list[str]]()
+    for row in doubted:
+        suggested.setdefault(row.row, []).append(kind.suggested(row))
+    takes = kind.takes_suggested and TAKE in view.form
+    taken = {f"{LABEL}{number}": likely for number, (likely, *_) in suggested.items()} if takes else {}
     chosen = [int(match[1]) for field in view.query if (match := CHOSEN.fullmatch(field))]
     if "suspects" in view.query:
         chosen = list(dict.fromkeys(row.row for row in doubted))
@@ -45,7 +51,9 @@ def ask(view: View) -> Answer:
         "suggested": suggested,
         "classes": model.classes if len(model.classes) <= MOST_CLASSES else [],
         "takes_out": not (isinstance(model.input, TableInput) and model.input.growing),
-        "form": view.form,
+        "takes_suggested": kind.takes_suggested,
+        "taken": takes,
+        "form": {**view.form, **taken},
         "faults": {GENERAL if at == "rows" else at.replace("rows.", LABEL): said for at, said in view.faults.items()},
     }
     return Shown("data/correct.html", facts, json=path, status=view.status)
@@ -53,7 +61,9 @@ def ask(view: View) -> Answer:
 
 @asks_again(ask)
 def act(view: View) -> Answer:
-    """Orders the correction, and shows its update."""
+    """Orders the correction, and shows its update; fills in what is suggested instead, to be looked at, where asked."""
+    if TAKE in view.form:
+        return ask(view)
     batch, kind = view.params["batch"], kind_of(view.model().target)
     labels = {
         number: kind.read(label.strip()) or None

@@ -17,8 +17,10 @@ ROWS_AT_FAULT = ("wrong_columns", "wrong_unit", "one_value", "unlearnable", "con
 ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "first_version", "learned_nothing")
 """Rules that cannot tell who is right."""
 
-MOST = 100
-"""Doubtful rows that a report names at most: where it names so many, they are not some of the batch alone."""
+WHOLE = ("wrong_columns", "wrong_unit", "one_value", "unlearnable")
+"""Rules that find the whole file at fault: other labels or targets of some rows mend nothing."""
+FEW = 3
+"""Doubtful rows are some of a batch, and may be corrected one by one, where fewer than one row of so many is."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Step:
 @dataclass(frozen=True)
 class Stopped:
     """A version that was stopped. `batches`: those of its update, and whether each can be taken back still; `others`:
-    those to learn without any that stands out; `outdated`: another version went live since, and lacks what it has."""
+    those to learn without any that stands out; `outdated`: another version went live since, and lacks what it has;
+    `rows`: of its one batch that have a label or target."""
 
     model: Model
     version: Version
@@ -43,6 +46,7 @@ class Stopped:
     batches: Sequence[tuple[str, bool]]
     others: Sequence[str]
     outdated: bool
+    rows: int = 0
 
     @property
     def rule(self) -> str:
@@ -104,7 +108,8 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
         faulty = "take" if of.rule in ROWS_AT_FAULT else "take_unwanted"
         steps["take"] = [Step(words(f"next.{faulty}"), f"{page}/retract", words("retract.link"))]
         report = of.version.report
-        if report is not None and 0 < (doubtful := kind_of(report).doubtful(report)) < MOST:
+        doubtful = kind_of(report).doubtful(report) if report is not None and of.rule not in WHOLE else 0
+        if 0 < FEW * doubtful < of.rows:
             label = words("correct.suspects", n=doubtful)
             steps["correct"] = [Step(words("next.correct"), f"{page}/correct?suspects=on", label)]
     return steps

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.contract.enums import Verdict
 from service.contract.number_report import AnyReport
-from service.contract.resources import Lineage, Model, Update, Version
+from service.contract.resources import Batch, Lineage, Model, Update, Version
 from service.web.charts.changes import APART, changes
 from service.web.client import address
 from service.web.estimates import Pair
@@ -63,7 +63,9 @@ def _next(view: View, model: Model, version: Version, update: Update | None) -> 
         return facts | {"settled": True}
     batches = stopped(view, update)
     outdated = verdict in WAITING and _outdated(view, model, version)
-    of = Stopped(model, version, verdict, batches, others(view, update), outdated)
+    batch = view.api.find(view.path("batches", batches[0][0]), Batch) if len(batches) == 1 else None
+    rows = batch.rows - batch.unlabelled if batch is not None else 0
+    of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows)
     return {**facts, "steps": next_steps(of, view.words), "batches": batches if len(batches) > 1 else []}
 
 
