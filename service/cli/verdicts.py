@@ -105,6 +105,8 @@ def _print_verdict(update: Update, file: DataFile | None) -> None:
         called, alone = result.to_learn
         ways += [f"{called}: tsuika learn {update.model} {' '.join(alone)}"] if alone else []
         ways.append(f"Take the rows back: tsuika retract {update.model} {' '.join(result.to_take_back)}")
+    if update.kind == "retract" and update.report is not None and update.report.exact:
+        ways.append(f"Proof, where the service runs: tsuika verify {update.model} {update.version}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
 
@@ -119,7 +121,7 @@ def _print_suspected(console: Console, file: DataFile, update: Update) -> None:
         return
     shown = [cells[1:] for cells in suspected.cells[:SUSPECTS]]
     columns, unit = list(suspected.columns[1:]), file.unit
-    if unit != "row":
+    if unit != "row" and file.is_unchanged:  # else nobody knows on which lines they stood
         last = max(int(row) for row, *_ in shown)
         places = [str(record.place) for record in islice(file.records(), last + 1)]
         shown = [[row, places[int(row)], *cells] for row, *cells in shown]

@@ -18,9 +18,12 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, ERROR, INTERRUPTED, REJECTED, USAGE
+from service.cli.files.data_file import DataFile
 from service.cli.output import plain
+from service.cli.verdicts import print_update
 from service.client import Client, InvalidContent
 from service.contract.names import csv_cell
+from service.contract.resources import Update
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
@@ -372,6 +375,30 @@ def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika
     with Client() as client:
         corrected = client.model("grove").correct(batch, dict.fromkeys(map(int, numbers), "pear"), "looked again")
     assert corrected.verdict is not None, "each of these rows was an apple"
+
+
+def test_a_file_that_is_gone_by_the_verdict_costs_the_lines_alone(
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tsuika("init", "vineyard", save(tmp_path / "first.csv", rows(["apple", "pear"]))).code == DONE
+    assert tsuika("push", "vineyard", tmp_path / "first.csv", "--method", "ridge").code == DONE
+    wrong = rows(["apple", "pear"], seed=1)
+    for row in (7, 13, 19, 25):
+        wrong[row][-1] = "apple"
+    file = save(tmp_path / "wrong.csv", wrong)
+
+    def once_gone(schema: str, update: Update, as_json: bool, pushed: DataFile) -> int:
+        assert pushed.is_unchanged
+        file.write_text("weight\n")
+        assert not pushed.is_unchanged
+        file.unlink()
+        return print_update(schema, update, as_json, pushed)
+
+    monkeypatch.setattr("service.cli.people.push.print_update", once_gone)
+    pushed = tsuika("push", "vineyard", file, "--method", "ridge")
+    assert pushed.code == DONE, pushed.err
+    assert "● Live: version 2." in pushed.out
+    assert re.findall(r"^  (\d+) +apple +pear ", pushed.out, re.M), pushed.out
 
 
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:

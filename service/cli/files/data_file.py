@@ -26,7 +26,7 @@ class DataFile:
     """`records` reads the file from its beginning each time. unit: what a place is, "line", "row" or "picture" ·
     header: the line on which the columns are named · is_csv: the service takes it as it is, but for images · dialect:
     how it is written, but for the sign of decimals · said: how somebody says it is · named: it names its columns, as
-    arrays and lists do not"""
+    arrays and lists do not · stamp: its size and when it was last written to, as it was opened"""
 
     path: Path
     columns: tuple[str, ...]
@@ -37,6 +37,7 @@ class DataFile:
     dialect: Dialect = OF_ROWS
     said: SaidDialect = SAID_NOTHING
     named: bool = True
+    stamp: tuple[int, int] = (0, 0)
 
     @property
     def name(self) -> str:
@@ -77,6 +78,11 @@ class DataFile:
         others = [name for name in self.columns if name not in inputs]
         return named_label(others) or (others[0] if inputs and len(others) == 1 else None)
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether it is there as it was opened."""
+        return self.path.exists() and stamp_of(self.path) == self.stamp
+
     def wrong(self, place: int | str, sentence: str) -> WrongUsage:
         return WrongUsage(f"{self.name}, {self.at(place)}: {sentence}")
 
@@ -85,6 +91,11 @@ class DataFile:
         if not isinstance(place, int):
             return place
         return f"row {row_number(place)}" if self.unit == "row" else f"{self.unit} {place:,}"
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def quoted(names: Sequence[str]) -> str:

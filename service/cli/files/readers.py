@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
-from service.cli.files.data_file import DataFile, Record
+from service.cli.files.data_file import DataFile, Record, stamp_of
 from service.cli.files.pictures import pictures
 from service.contract.figures import row_number
 from service.contract.tables import value_text
@@ -44,12 +44,12 @@ def open_file(
     where nothing is known. said: how a CSV file is written. asked: inputs of which it has rows, maybe without labels.
     Raises WrongUsage."""
     several = asked is None or (asked.kind != "text" and asked.shape[0] > 1)
-    file = _opened(path, said, several)
+    file, stamp = _opened(path, said, several), stamp_of(path)
     try:
         columns = tuple(column_names(file.columns, f"this {path.suffix} file"))
     except Unguessable as fault:
         raise WrongUsage(f"{path.name}: {fault}") from None
-    return replace(file, columns=columns).without([*map(value_text, leave_out or ())], gaps or ())
+    return replace(file, columns=columns, stamp=stamp).without([*map(value_text, leave_out or ())], gaps or ())
 
 
 def _opened(path: Path, said: SaidDialect, several: bool) -> DataFile:

@@ -157,8 +157,8 @@ def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
 def _parted(part: str, kinds: Mapping[str, str]) -> tuple[str, str, str]:
     """-> column, =, cell; of a column whose name has a = in it, too"""
     column, equals, cell = part.partition("=")
-    if column.strip() not in kinds:
-        column = next((name for name in kinds if part.startswith(f"{name}=")), column)
+    if named := [name for name in kinds if part.startswith(f"{name}=")]:
+        column = max(named, key=len)
         cell = part[len(column) + 1 :]
     return column.strip(), equals, cell
 
@@ -193,7 +193,7 @@ def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, 
         shown = list[list[str | Text]]()
         for k, cells in enumerate(map(kind.cells, rows[:SHOWN])):
             written = [kind.digits(cell) if isinstance(cell, float) else cell for cell in cells]
-            shown.append([str(k + 1), *map(_short, written)])
+            shown.append([str(k), *map(_short, written)])
             shown[-1] += [Text("━" * round(BAR * cells[1]), "cyan")] if kind.barred else []
         print_table(
             console,
