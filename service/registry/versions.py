@@ -17,7 +17,7 @@ from service.registry.batches import SLIM
 from service.registry.callers import audit
 from service.registry.sql.conditions import OPEN, RETRACTED, STANDING, THERE
 from service.registry.sql.database import LARGEST, now
-from service.registry.sql.learned import EVERY, difference, holds, read
+from service.registry.sql.learned import EVERY, difference, holds, learned_of, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
 
@@ -370,18 +370,22 @@ def _held(
 ) -> tuple[set[int], set[int]]:
     """Of held versions those that wait for a person, and those all of whose batches the live version has learned.
 
-    One that is older than the live version does not wait, nor one with a batch that was taken back, which may not go
-    live. A challenger brings no batch.
+    One that is older than the live version does not wait, nor one that learned a batch that was taken back, itself or
+    by what it was made from: it may not go live. A challenger brings no batch.
     """
     brings = func.coalesce(Version.more, Version.whole, type_=JSON())
-    query = select(_v.id, _v.number, brings, Update.challenges).join(Update, Update.id == _v.update_id)
-    query = query.where(*between, Update.verdict == Verdict.HELD, THERE, _v.id.is_distinct_from(model.live_version_id))
+    query = select(_v.id, _v.number, _v.parent_id, brings, _v.less, Update.challenges)
+    query = query.join(Update, Update.id == _v.update_id).where(*between, Update.verdict == Verdict.HELD, THERE)
+    query = query.where(_v.id.is_distinct_from(model.live_version_id))
     answers = live.learned if live is not None else ()
     retracted = set(session.scalars(_RETRACTED.where(Batch.model_id == model.id)))
-    waiting, in_live = set[int](), set[int]()
-    for id_, number, batches_, challenges in session.execute(query):
-        if batches_ and challenges is None and all(holds(answers, batch) for batch in batches_):
+    in_live, newer = set[int](), list[tuple[int, int | None, Sequence[str]]]()
+    for id_, number, parent_id, brought, less, challenges in session.execute(query):
+        if brought and challenges is None and all(holds(answers, batch) for batch in brought):
             in_live.add(id_)
-        elif (live is None or number > live.number) and retracted.isdisjoint(batches_):
-            waiting.add(id_)
+        elif (live is None or number > live.number) and retracted.isdisjoint(brought):
+            # a row without `less` is older than that column, and names all that its version learned
+            newer.append((id_, parent_id if less is not None else None, less or ()))
+    bad = learned_of(session, {parent_id for _, parent_id, _ in newer}, retracted)
+    waiting = {id_ for id_, parent_id, less in newer if bad.get(parent_id, set()) <= {*less}}
     return waiting, in_live

@@ -6,6 +6,7 @@ Its own sentences are English; pages in English show those.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
@@ -18,6 +19,8 @@ from service.web.words import OWN, Words, moment, percent
 
 AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
 """How reasons of a method begin that nobody named; the page says the second one itself."""
+COLUMNS = "wrong_columns"
+"""The rule that is told where it fires, whichever decides: what others measured is no news then."""
 
 
 def verdict_sentence(
@@ -72,7 +75,7 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
     said = words(key, **figures)
-    return f"{finding.subject}{said}{_remedy(key, rule, base, report, words)}{passes}{moved}{beside}"
+    return f"{finding.subject}{said}{_remedy(key, figures, rule, report, words)}{passes}{moved}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
@@ -106,14 +109,22 @@ def taken_back(report: AnyReport | None, words: Words) -> str:
     return "" if at is None else words("update.rows_taken_back", at=moment(at))
 
 
-def _remedy(key: str, rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
-    """What a person can do about what a rule found; "" where the sentence of `key` says it, or another rule rejects."""
+def _remedy(key: str, figures: Mapping[str, Any], rule: Rule, report: AnyReport, words: Words) -> str:
+    """What a person can do about what a rule found; "" where the sentence of `key` says it, where another rule rejects,
+    and where wrong columns decide."""
     group, _, variant = key.rpartition(".")
-    if not variant.startswith("fires") or (rule.severity, report.gate.outcome) == (Severity.HELD, Outcome.FAIL):
+    columns = rule.name != COLUMNS and any(of.name == COLUMNS and of.severity for of in report.gate.rules)
+    if columns or (rule.severity, report.gate.outcome) == (Severity.HELD, Outcome.FAIL):
         return ""
-    live = f"{group}.remedy_live"
-    remedy = live if live in words and rule.figures.get("version", -1) == base else f"{group}.remedy"
-    return words(remedy) if remedy in words else ""
+    if variant.startswith("held"):
+        names = ["held_lacks", "held_told", "held"]
+    elif variant.startswith("fires"):
+        names = ["live", ""] if rule.figures.get("version", -1) == figures["live"] else [""]
+    else:
+        return ""
+    keys = (f"{group}.remedy_{name}".rstrip("_") for name in names)
+    remedy = next((key for key in keys if key in words and figures.keys() >= words.takes(key)), None)
+    return words(remedy, **figures) if remedy else ""
 
 
 def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:

@@ -118,3 +118,51 @@ def test_nobody_is_told_to_promote_what_another_rule_rejects() -> None:
         made = report(fires=slow)
         made = made.model_copy(update={"gate": GateReport(outcome=outcome, rules=[slow], why=slow.why)})
         assert ("公開してください" in rule_sentence(slow, 2, made, japanese)) is says
+
+
+HELD_SLOW = [
+    (
+        Report,
+        {"since": 1},
+        "おもにこの更新によるものです。",
+        "その行を見るか、バッチを取り消すか、これを公開してください。",
+    ),
+    (
+        Report,
+        {"version": 1, "lost": 0.03},
+        "この更新の前からのものです。",
+        "バージョン 1 に戻すか、これを公開してください。",
+    ),
+    (
+        Report,
+        {"version": 1, "lost": 0.03, "lacks": ["8"]},
+        "うち 3.0 ポイントはこの更新の前からのものです。",
+        "バージョン 1 に戻すか（「8」は答えられなくなります）、これを公開してください。",
+    ),
+    (NumberReport, {"since": 1}, "おもにこの更新によるものです。", "その行を見るか、バッチを取り消すか、これを公開"),
+    (NumberReport, {"version": 1, "lost": 0.03}, "この更新の前からのものです。", "バージョン 1 に戻すか、これを公開"),
+]
+
+
+@pytest.mark.parametrize(("kind", "figures", "found", "remedy"), HELD_SLOW)
+def test_in_japanese_too_a_loss_is_told_without_a_remedy_where_another_rule_decides(
+    kind: type[AnyReport], figures: dict[str, Any], found: str, remedy: str
+) -> None:
+    japanese = Words("ja")
+    slow = rule("slow_loss", severity=Severity.HELD, figures=figures)
+    forgets, columns = rule("forgets"), rule("wrong_columns", number=13, severity=Severity.HELD)
+    passes = rule("wrong_columns", True, None, number=13)
+    for others, outcome, says in (
+        ([], Outcome.UNDECIDED, True),
+        ([passes], Outcome.UNDECIDED, True),
+        ([forgets], Outcome.FAIL, False),
+        ([columns], Outcome.UNDECIDED, False),
+        ([forgets, columns], Outcome.FAIL, False),
+    ):
+        gate = GateReport(outcome=outcome, rules=[slow, *others], why=slow.why)
+        made = report(kind, slow).model_copy(update={"gate": gate})
+        said = rule_sentence(slow, 2, made, japanese)
+        assert found in said
+        assert ((remedy in said), ("公開してください" in said)) == (says, says), said
+        if columns in others:
+            assert "公開してください" in rule_sentence(columns, 2, made, japanese), "rule 13 says what helps"

@@ -48,8 +48,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Back:
-    """An earlier version that answered better. `lost`: what the live version had lost since then, `said` so · `lacks`:
-    classes that the live version knows and that one does not."""
+    """An earlier version that answered better. `lost`: what the live version had lost since then, in the measure of
+    what the new one has, `said` so · `lacks`: classes that the live version knows and that one does not."""
 
     version: int
     lost: float = 0.0
@@ -64,11 +64,12 @@ def adds_up(of: str, value: float, limit: float, back: Back) -> Finding:
     if 2 * back.lost >= value:
         lacks = f", which does not know {listed(back.lacks, quote=True)}" if back.lacks else ""
         do = f"go back to version {back.version}{lacks}"
-        figures = {"version": back.version, "lost": back.lost}
+        figures = {"version": back.version, "lost": min(back.lost, value)}
         if back.lacks:
             figures["lacks"] = [*back.lacks]
-    before = f"{back.said if back.lost > 0 else 'None'} of that came before this update"
-    remedy = f"{before}: {do}, or promote this one: then it is what later ones are compared with."
+    before = "All" if back.lost >= value else back.said if back.lost > 0 else "None"
+    then = "then it is what later ones are compared with."
+    remedy = f"{before} of that came before this update: {do}, or promote this one: {then}"
     return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy, figures=figures)
 
 

@@ -4,7 +4,7 @@ updates, not with their square, and to add one costs the same after any number o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from typing import Protocol
 
 from sqlalchemy import JSON, Integer, bindparam, text
@@ -71,6 +71,17 @@ def read(session: Session, versions: Sequence[Version]) -> None:
             known[version.id] = vars(version)[READ] = above[version.id]
     for oldest in [*known][:-MOST]:
         known.pop(oldest, None)
+
+
+def learned_of(session: Session, ids: Collection[int | None], of: Set[str]) -> dict[int | None, Set[str]]:
+    """Which of some batches each of these versions learned, by its id: one query, and what else they learned is not
+    kept. None learned nothing, and those on the way up may be among them."""
+    found: dict[int | None, Set[str]] = {None: set()}
+    if of and (asked := {*ids} - {None}):
+        for id_, parent_id, whole, more, less in session.execute(_READ, {"ids": list(asked)}):
+            before = found.get(parent_id, set())
+            found[id_] = of & {*whole} if whole is not None else (before - {*(less or ())}) | (of & {*(more or ())})
+    return found
 
 
 def learned_by(version: Version) -> tuple[str, ...]:

@@ -235,12 +235,15 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
         least = counts.sum() / 2
     few, few_margins = assessment.policy.worst_class.min_rows, assessment.policy.slow_loss.min_margins
     now, gained, right = settings_lost(assessment), own_gained(assessment), candidate.right(rows)
+    was = assessment.past.correctness[-1][1].settings if assessment.past.correctness else {}
     compared = [
         Since(
             number,
             *then.against(candidate, rows, few, few_margins, places),
             _more(now, then.settings),
-            Since(number, *then.against(base, rows, few, few_margins, places)) if base else None,
+            Since(number, *then.against(base, rows, few, few_margins, places), _more(was, then.settings))
+            if base
+            else None,
             gained - then.gained,
             tuple(name for name in assessment.old if name not in then.classes),
             Paired.of(then.right[places[1]], right[places[0]]),

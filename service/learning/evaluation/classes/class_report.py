@@ -191,7 +191,7 @@ def _lost_since(measured: Measured) -> LostSince | None:
         rows=of.in_all.rows,
         lost=of.in_all.drop,
         p=of.in_all.p_harm,
-        forgotten=of.lost(),
+        forgotten=of.paired.drop,
         newer=len(of.lacks) + len(measured.new_classes),
     )
 

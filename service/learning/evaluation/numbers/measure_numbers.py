@@ -34,6 +34,7 @@ from service.learning.gate.numbers.number_measurements import (
     Region,
     Rise,
     RiseSince,
+    beyond,
 )
 from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
 
@@ -206,8 +207,9 @@ def _since(assessment: NumberAssessment, k: int) -> Iterator[RiseSince]:
         shared = int(both.sum())
         if shared >= max(SHARED * len(assessment.trusted), least):
             change = _rise(assessment, k, np.maximum(before[both, k], ROUNDING), after[both])
-            settings, part = prod(1 + cost for cost in costs[place:]) - 1, len(assessment.trusted) / shared - 1
-            yield RiseSince(version, change, part, sum(gains[place:]), settings, _live(assessment, k, rows, before))
+            settings, its = (prod(1 + cost for cost in of) - 1 for of in (costs[place:], costs[place:-1]))
+            live, part = beyond(_live(assessment, k, rows, before), its), len(assessment.trusted) / shared - 1
+            yield RiseSince(version, change, part, sum(gains[place:]), settings, live)
 
 
 def _live(assessment: NumberAssessment, k: int, rows: Ints, before: Floats) -> float:

@@ -192,16 +192,15 @@ class Since:
     lacks: tuple[str, ...] = ()
     in_all: Paired | None = None
 
-    def lost(self, name: str = ALL) -> float:
-        """Share of all rows, or of those of a class, that was lost, by settings or not; 0 of a class with too few."""
-        of_class = self.classes.get(name) or (self.margins[name].paired if name in self.margins else None)
-        paired = self.paired if name == ALL else of_class
-        return paired.drop if paired else 0.0
-
     def drop(self, name: str = ALL) -> float:
-        """What the settings do not explain, of all rows or of a class; what they won is not to be lost first."""
-        paired = self.paired if name == ALL else self.classes[name]
-        return paired.drop - max(self.settings.get(name, 0.0), 0.0)
+        """What the settings do not explain, of all rows or of a class; what they won is not to be lost first. 0 of a
+        class with too few rows."""
+        paired = self.paired if name == ALL else self.classes.get(name)
+        return paired.drop - max(self.settings.get(name, 0.0), 0.0) if paired else 0.0
+
+    def narrowed(self, name: str) -> float:
+        """By how much the margins of a class fell (`Narrowed.drop`); 0 of one with too few."""
+        return self.margins[name].drop if name in self.margins else 0.0
 
     def adds(self, name: str = ALL) -> bool:
         """Whether more rows are lost than by the live version, of all or of a class: what that lost no update did."""

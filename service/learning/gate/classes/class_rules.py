@@ -264,7 +264,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
-        return adds_up(f"{of}{_by_settings(worst)}", worst.drop(), rule.max_drop, _back(worst))
+        return adds_up(f"{of}{_by_settings(worst)}", worst.drop(), rule.max_drop, _back(worst, Since.drop))
     of_class = [
         (s, name, s.classes[name])
         for s, name, p in _of_classes(tested, lambda s: {name: paired.p_harm for name, paired in s.classes.items()})
@@ -274,13 +274,17 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
         drop = worst.drop(name)
         of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
-        return adds_up(f"{of}{_by_settings(worst, name)}", drop, rule.max_class_drop, _back(worst, name))
+        return adds_up(
+            f"{of}{_by_settings(worst, name)}", drop, rule.max_class_drop, _back(worst, lambda s: s.drop(name))
+        )
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
         fell = f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
         of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly {fell}"
-        return adds_up(of, margins.drop, SOFTENED * rule.max_class_drop, _back(worst, name))
+        back = _back(worst, lambda s: s.narrowed(name))
+        back = replace(back, said=whole_percent(back.lost / margins.drop))  # no sentence says margins in points
+        return adds_up(of, margins.drop, SOFTENED * rule.max_class_drop, back)
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
     if most in sure and most.drop() > rule.max_drop and _followed(most, policy):
@@ -288,10 +292,9 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     return Finding(what, most.drop(), rule.max_drop)
 
 
-def _back(since: Since, name: str = ALL) -> Back:
-    """That version, and what the live one has lost since it, of all rows or of a class."""
-    live = since.live
-    lost = 0.0 if live is None else live.lost(name)
+def _back(since: Since, measure: Callable[[Since], float]) -> Back:
+    """That version, and what the live one has lost since it, by the measure of what the candidate has."""
+    lost = 0.0 if since.live is None else measure(since.live)
     return Back(since.version, lost, f"{100 * lost:.1f} points", since.lacks)
 
 

@@ -51,12 +51,17 @@ class Region:
     change: Rise
 
 
+def beyond(rise: float, settings: float) -> float:
+    """The part of a rise that settings do not explain; what they won is not to be lost first."""
+    return (1 + rise) / (1 + max(settings, 0.0)) - 1
+
+
 @dataclass(frozen=True)
 class RiseSince:
     """An earlier promoted version and the candidate on the trusted rows that both answered. `part`: trusted rows that
     came since over these · gained: `Rise.gain` of all updates since, this one among them, each on its own rows ·
     settings: how much errors on trusted rows rose by another strength, decay or lift alone, in all of them ·
-    live: how much those of the live version rose, on the same rows."""
+    live: how much those of the live version rose, on the same rows, beside what its settings explain."""
 
     version: int
     change: Rise
@@ -67,8 +72,7 @@ class RiseSince:
 
     @property
     def rise(self) -> float:
-        """What the settings do not explain; what they won is not to be lost first."""
-        return (1 + self.change.rise) / (1 + max(self.settings, 0.0)) - 1
+        return beyond(self.change.rise, self.settings)
 
 
 @dataclass(frozen=True)

@@ -454,6 +454,11 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
     lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past, other_kind=True)
     drops = [drop for s in since(lower) for drop in (s.drop(), s.drop("a"))]
     assert drops == pytest.approx([0.05, 0.1] * 2), "beside the exact head of before, too"
+    lost = replace(remember(made(exact, net)), settings={ALL: 0.04, "a": 0.05})
+    now = made(exact, far, same=ExamAnswers(far, says("ab", "")), past=ClassPast(correctness=[(1, first), (2, lost)]))
+    its = [s.live.settings for s in since(now) if s.live]
+    assert its == [{ALL: 0.04, "a": 0.05}, {}], "what those of the live version lost, without those of this update"
+    assert since(now)[0].settings[ALL] > 0.04
 
 
 # Sentences

@@ -464,8 +464,40 @@ def test_to_go_back_is_said_only_where_the_live_version_had_lost_most_of_it() ->
         lost(17, 1, 1000, **{"3": Paired(100, 16, 0)}), live=lost(9, 1, 1000, **{"3": Paired(100, 8, 0)})
     )
     assert "8.0 points of that came before" in judge(Measured(live=15, since=(of_class,)), POLICY).why
+    less = replace(of_class, live=lost(9, 1, 1000))
+    assert "None of that came before" in judge(Measured(live=15, since=(less,)), POLICY).why, (
+        "of its class it lost none"
+    )
     itself = replace(lost(60, 17, 1000, version=15), live=lost(0, 0, 1000, version=15))
     assert "go back" not in judge(Measured(live=15, since=(itself,)), POLICY).why
+
+
+def test_what_came_before_is_of_the_measure_of_the_whole_and_never_more_than_that() -> None:
+    def slow(since: Since) -> Rule:
+        return judge(Measured(live=15, since=(since,)), POLICY).rules[9]
+
+    margins = narrowed(1, 0.09, 0.001)
+    for drop, said, figures in (
+        (0.0, "None of that came before this update: look at its rows", {"since": 12}),
+        (0.0225, "25 % of that came before this update: look at its rows", {"since": 12}),
+        (0.0675, "75 % of that came before this update: go back to version 12", {"version": 12, "lost": 0.0675}),
+    ):
+        # no row of the class is lost by the live version: its margins fell all the same
+        of = slow(replace(margins, live=narrowed(0, drop, 0.001)))
+        assert (said in of.why, of.figures, of.value) == (True, figures, 0.09), of.why
+    rows = {"3": Paired(100, 20, 0)}
+    for name, since, before, value in (
+        (ALL, lost(90, 17, 1000), lost(70, 17, 1000), 0.043),
+        ("3", lost(21, 1, 1000, **rows), lost(20, 1, 1000, **{"3": Paired(100, 19, 0)}), 0.17),
+    ):
+        settings = {name: 0.03}
+        most = slow(replace(since, settings=settings, live=replace(before, settings=settings)))
+        assert f"{'2.3' if name == ALL else '16.0'} points of that came before this update" in most.why
+        assert most.figures["lost"] == pytest.approx(0.023 if name == ALL else 0.16)
+        # settings that came with this update lost the rest: the live version had lost more than what counts
+        all_of_it = slow(replace(since, settings=settings, live=before))
+        assert "All of that came before this update: go back to version 12" in all_of_it.why
+        assert all_of_it.figures["lost"] == all_of_it.value == pytest.approx(value)
 
 
 def test_what_adds_up_is_told_where_chance_seldom_takes_so_much() -> None:

@@ -18,6 +18,7 @@ from service.learning.evaluation.numbers.measure_numbers import fifths, gained, 
 from service.learning.evaluation.numbers.number_assessment import Tested
 from service.learning.gate.numbers.number_gate import judge_numbers
 from service.learning.gate.numbers.number_measurements import Rise, RiseSince
+from service.learning.gate.numbers.number_rules import slow_loss
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, answers, farther, fired, memory_of, rows, why
 
 
@@ -216,6 +217,27 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     assert gained(better, 0) == pytest.approx((0.0, -0.2))
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
     assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
+
+
+def test_what_came_before_is_of_the_measure_of_the_whole_and_never_more_than_that(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    settled = replace(a, candidate=answers(a, 1.6), same=answers(a, 1.5))
+    past = [*stream.past, (8, memory_of(settled))]  # 8 has other settings, which cost half as much again
+    for base, same, candidate, said, figures in (
+        (1.4, None, 1.95, "None of that came before", {"since": 2}),
+        (1.65, None, 1.95, "+10.0 % of that came before this update: look at", {"since": 2}),
+        (1.8, None, 1.95, "+20.0 % of that came before this update: go back", {"version": 2, "lost": 0.2}),
+        (2.1, None, 1.95, "All of that came before this update: go back", {"version": 2, "lost": 0.3}),
+        (1.8, 2.7, 2.925, "+20.0 % of that came before this update: go back", {"version": 2, "lost": 0.2}),
+    ):
+        made = replace(a, past=past, base=answers(a, base), candidate=answers(a, candidate))
+        measured = measure(replace(made, same=answers(a, same) if same else None))
+        found = slow_loss(measured, measured.numbers[0], stream.policy)
+        assert found.value == pytest.approx(0.3)
+        assert found.remedy.startswith(said), found.remedy
+        assert found.figures == pytest.approx(figures)
 
 
 def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(

@@ -1,0 +1,109 @@
+"""Which held versions wait for a person, and which brought only what the live version has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateState, Verdict
+from service.errors import Conflict
+from service.registry import deployments, states, versions
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Model, Update, Version
+from tests.registry.facts import batch, claim, model, promoted, retract, roll_back, version
+
+
+def held(session: Session, model: Model, learned: Sequence[str]) -> Version:
+    """A version on the live one that a person is to look at."""
+    made = version(session, model, learned)
+    session.get_one(Update, made.update_id).verdict = Verdict.HELD
+    return made
+
+
+def marks(session: Session, model: Model) -> dict[int, str]:
+    """What the lineage says of each version of which it says anything."""
+    nodes = versions.lineage(session, model).versions
+    assert not any(node.waits and node.in_live for node in nodes)
+    return {n.number: "waits" if n.waits else "in live" for n in nodes if n.waits or n.in_live}
+
+
+def test_a_held_version_whose_batches_the_live_one_has_learned_is_in_it(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c = (batch(session, digits).id for _ in range(3))
+        promoted(session, digits, [a])
+        held(session, digits, [a, b])
+        held(session, digits, [a, b, c])
+        assert marks(session, digits) == {2: "waits", 3: "waits"}
+        promoted(session, digits, [a, b])
+        assert marks(session, digits) == {2: "in live"}, "3 is older than what is live, and brings one more batch"
+        held(session, digits, [a, b, c])
+        assert marks(session, digits) == {2: "in live", 5: "waits"}
+        roll_back(session, digits)
+        assert marks(session, digits) == {2: "waits", 3: "waits", 5: "waits"}
+
+
+@pytest.mark.parametrize("state", [UpdateState.QUEUED, UpdateState.FAILED])
+def test_a_version_made_on_one_that_learned_a_retracted_batch_waits_for_nobody(
+    database: Database, state: UpdateState
+) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c = (batch(session, digits).id for _ in range(3))
+        promoted(session, digits, [a, b])
+        stopped = held(session, digits, [a, b, c])
+        assert marks(session, digits) == {2: "waits"}
+        update = retract(session, digits, [a])
+        if state is UpdateState.FAILED:
+            claim(session)
+            states.advance(session, update, state, "failed")
+        assert marks(session, digits) == {}
+        with pytest.raises(Conflict, match="which was retracted"):
+            deployments.promote(session, digits, stopped, "looked at it", by="operator")
+
+
+def test_a_held_retraction_waits_though_it_was_made_on_what_learned_the_batch(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c = (batch(session, digits).id for _ in range(3))
+        promoted(session, digits, [a, b])
+        retract(session, digits, [a])
+        without = held(session, digits, [b])
+        held(session, digits, [a, b, c])
+        assert marks(session, digits) == {2: "waits"}
+        deployments.promote(session, digits, without, "looked at it", by="operator")
+        held(session, digits, [b, c])
+        assert marks(session, digits) == {4: "waits"}
+
+
+def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lines(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "EVERY", 4)
+    drawn = Random(1)
+    with database.writing() as session:
+        digits = model(session)
+        ids = [batch(session, digits).id for _ in range(8)]
+        made = list[Version]()
+        for _ in range(40):
+            parent = drawn.choice([None, *made[-6:]])
+            changed = {*(parent.learned if parent else ())} ^ {*drawn.sample(ids, drawn.randint(1, 2))}
+            new = held(session, digits, sorted(changed))
+            more, less = versions.difference(parent.learned if parent else (), new.learned)
+            new.parent_id, new.more, new.less = parent.id if parent else None, more, less
+            if drawn.random() < 0.1:  # as rows are that are older than those columns
+                new.whole, new.more, new.less = list(new.learned), None, None
+            made.append(new)
+        retract(session, digits, ids[:2])
+        session.flush()
+        clean = {v.number for v in made if not versions.retracted_in(session, v)}
+        assert len(clean) in range(5, 30)
+        assert {*marks(session, digits)} == clean
+        live = next(v for v in made[10:] if v.number in clean and v.learned)
+        deployments.promote(session, digits, live, "looked at it", by="operator")
+        newer = {number for number in clean if number > live.number}
+        assert {number for number, mark in marks(session, digits).items() if mark == "waits"} <= newer
+        assert newer <= {*marks(session, digits)}
