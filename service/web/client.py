@@ -61,21 +61,14 @@ class Sent:
 @dataclass(frozen=True)
 class Sending:
     """Where a file goes: a path of the API, the media type, and what is said in the query, a list where a name stands
-    there several times. `model`: a new one that it is the first of, as the API takes it. `classes`: new ones of a model
-    that is there."""
+    there several times. `model`: a new one that it is the first of, as the API takes it. `classes`: declared of a
+    model that is there."""
 
     path: str
     media: str
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     model: Mapping[str, Any] | None = None
     classes: Sequence[str] = ()
-
-    @property
-    def first(self) -> tuple[str, Any] | None:
-        """What is made before: its path, and its body."""
-        if self.model is not None:
-            return address("models"), self.model
-        return (self.path.rpartition("/")[0] + "/classes", {"names": [*self.classes]}) if self.classes else None
 
 
 @dataclass(frozen=True)
@@ -126,40 +119,39 @@ class ApiClient:
         return await _ask(self.door, scope, _whole(content))
 
     async def stream(self, to: Sending, receive: Receive) -> Sent:
-        """Sends a body as it comes, in the event loop. A new model that it is the first of, or classes that it brings,
-        are made once the body is whole, and taken away where the body is refused: they have no rows. Raises
-        InvalidContent where the body is cut off."""
+        """Sends a body as it comes, in the event loop. Once it is whole, a new model that it begins is made, or
+        classes are declared. Where it is refused, the model is archived: it had no rows, so its name is free again.
+        Classes stay, since somebody said that they are meant. Raises InvalidContent where the body is cut off."""
         made = list[Sent]()
 
         async def received() -> Message:
             message = await receive()
-            if to.first is None or message["type"] != "http.request" or message.get("more_body", False):
+            begins = to.model or to.classes
+            if not begins or message["type"] != "http.request" or message.get("more_body", False):
                 return message
-            first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-first")
-            made.append(await asyncio.create_task(first._make(*to.first)))
+            made.append(await asyncio.create_task(self._first(to)))
             return message if made[0].status < 400 else {"type": "http.disconnect"}
 
         scope = self._scope("POST", to.path, dict(to.query), [(b"content-type", to.media.encode()), CHUNKED])
         answer = await _ask(self.door, scope, received)
         if made and made[0].status >= 400:
             return made[0]
-        if made and not made[0].replayed and answer.status >= 400:
-            once = replace(self, attempt=None)
-            gone = [address("models", to.model["name"])] if to.model is not None else []
-            gone += [f"{to.path.rpartition('/')[0]}/classes/{quote(name, safe='')}" for name in to.classes]
-            for path in gone:
-                await once._send("DELETE", path)
+        if to.model is not None and made and not made[0].replayed and answer.status >= 400:
+            await self._send("DELETE", address("models", to.model["name"]))
         if not answer.body:
             raise InvalidContent("The file was cut off. Send it again.")
         return answer
 
-    async def _make(self, path: str, body: Any) -> Sent:
-        """Makes a model, or classes; anew, where this is a second try of one that is gone since its file was
-        refused."""
-        content = json.dumps(body).encode()
-        made = await self._send("POST", path, content)
-        gone = made.status == 404
-        return await replace(self, attempt=None)._send("POST", path, content) if gone else made
+    async def _first(self, to: Sending) -> Sent:
+        """Makes the model; anew, where this is a second try of one that is gone since its file was refused. Or declares
+        classes, as often as the form is sent: those that are there stay as they are."""
+        once = replace(self, attempt=None)
+        if to.model is None:
+            classes = json.dumps({"names": [*to.classes]}).encode()
+            return await once._send("POST", to.path.rpartition("/")[0] + "/classes", classes)
+        model, attempt = json.dumps(to.model).encode(), None if self.attempt is None else f"{self.attempt}-model"
+        made = await replace(self, attempt=attempt)._send("POST", address("models"), model)
+        return await once._send("POST", address("models"), model) if made.status == 404 else made
 
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]

@@ -183,17 +183,14 @@ def test_each_new_label_is_ticked_and_a_likely_slip_is_not(person: Person) -> No
         ("class-2", " checked", "“later”, 3 rows"),
         ("class-3", "", "“yse”, one row"),
     ]
-    listed = {
-        unescape(n): unescape(v) for n, v in re.findall(r'type="hidden" name="(new-[0-9])" value="([^"]*)"', shown)
-    }
-    assert [*listed.values()] == ["noo", "perhap", "later", "yse"]
+    listed = fields_of(shown)
+    assert listed_in(shown) == ["noo", "perhap", "later", "yse"]
     chosen = {**listed, "target": "label", "class-2": "on"}
     refused = send(person, both, **chosen)
     assert (refused.status_code, "Tick those above that are new classes" in refused.text) == (422, True)
-    assert 'name="class-2" type="checkbox" checked' in refused.text
-    assert person.api.ok("GET", "/v1/models/stays")["classes"] == ["yes", "no", "perhaps"], (
-        "of a refused file none stays"
-    )
+    assert listed_in(refused.text) == [name for name in listed.values() if name != "later"]
+    assert "What you ticked is a class of the model now: later. Mend the rest." in refused.text
+    assert person.api.ok("GET", "/v1/models/stays")["classes"] == ["yes", "no", "perhaps", "later"]
     assert 'name="class-0" type="checkbox">' in send(person, both, target="label").text, "where nothing looked at it"
     mended = both.replace(b"noo", b"no").replace(b"perhap\n", b"perhaps\n").replace(b"yse", b"yes")
     assert send(person, mended, **chosen).status_code == 303
@@ -201,6 +198,68 @@ def test_each_new_label_is_ticked_and_a_likely_slip_is_not(person: Person) -> No
     meant = send(person, both, **chosen, **dict.fromkeys(("class-0", "class-1", "class-3"), "on"))
     assert meant.status_code == 303
     assert {"noo", "perhap", "yse"} < {*person.api.ok("GET", "/v1/models/stays")["classes"]}
+
+
+def test_what_is_ticked_is_a_class_whatever_becomes_of_the_file_and_as_often_as_it_is_sent(person: Person) -> None:
+    fields = {"new-0": "later", "class-0": "on", "target": "label", "attempt": "of-one-page"}
+    good = GOOD + b"1,Osaka,later\n"
+    refused = send(person, good + b"x,Osaka,yes\n", **fields)
+    assert (refused.status_code, "is a class of the model now: later." in refused.text) == (422, True)
+    assert person.api.ok("GET", "/v1/models/stays/classes")["classes"] == ["yes", "no", "later"]
+    person.looks("/?lang=ja")
+    assert "モデルのクラスになりました：later。" in send(person, b"", **fields).text, "another tab that ticked it"
+    assert person.api.ok("GET", "/v1/models/stays/classes")["classes"] == ["yes", "no", "later"]
+    person.api.ok("DELETE", "/v1/models/stays/classes/later")
+    assert send(person, good, **fields).status_code == 303, "after the Back button it is declared anew"
+    assert send(person, good, **fields).status_code == 303
+    decomposed = {**fields, "new-0": "cre\u0300me", "attempt": "of-another"}
+    assert send(person, good.replace(b"later", "cre\u0300me".encode()), **decomposed).status_code == 303
+    assert person.api.ok("GET", "/v1/models/stays/classes")["classes"] == ["yes", "no", "later", "cr\u00e8me"]
+    assert listed_in(send(person, good.replace(b"later", "cre\u0300me".encode()), look="/look").text) == []
+
+
+def test_a_label_that_only_the_service_finds_has_a_box(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.web.upload.HEAD_BYTES", len(GOOD))
+    monkeypatch.setattr("service.web.upload.KEPT_BYTES", 0)  # the last bytes, which may begin a boundary, come later
+    long = GOOD + b"1,Osaka,late\n2,Osaka,yess\n"
+    json = b'{"inputs": [[1, 2, 3]], "labels": ["late"]}'
+    dot = b'{"inputs": [[[[0]]]], "labels": ["late"]}'
+    spec = {"kind": "image", "channels": 1, "height": 1, "width": 1}
+    for name, of in (("digits", {"kind": "vector", "size": 3}), ("dots", spec)):
+        person.api("DELETE", f"/v1/models/{name}")
+        person.api.ok("POST", "/v1/models", {"name": name, "input": of, "classes": ["a"]})
+    for model, content, file in (("stays", long, "a.csv"), ("digits", json, "a.json"), ("dots", dot, "a.json")):
+        if model == "stays":
+            assert listed_in(send(person, content, file, model, look="/look").text) == []
+        refused = send(person, content, file, model)
+        assert (refused.status_code, listed_in(refused.text)[-1]) == (422, "late"), model
+        ticks = {f"class-{k}": "on" for k in range(len(listed_in(refused.text)))}
+        assert 'type="checkbox" checked' not in refused.text, "nobody has counted them"
+        assert ("“yess”: nearly “yes”, " in refused.text) == (model == "stays")
+        fields = {**fields_of(refused.text), **ticks}
+        if model != "dots":
+            again = send(person, content, file, model, look="/look", **fields).text
+            assert listed_in(again) == listed_in(refused.text), "a look at the file keeps them"
+            assert again.count('name="class-') == again.count('type="checkbox" checked') == len(ticks)
+        assert send(person, content, file, model, **fields).status_code == 303, model
+
+
+def test_a_label_that_can_be_no_class_has_no_box_and_is_seen(person: Person) -> None:
+    lines = [b'%d,Osaka,"%s"\n' % (k, name) for name in ("\u202eevil".encode(), b"a\tb", b"x" * 201) for k in range(3)]
+    shown = send(person, GOOD + b"".join(lines), look="/look")
+    assert listed_in(shown.text) == []
+    for name in ("\\u202eevil", "a\\tb", "x" * 200):
+        assert f"<p>“{name}”, 3 rows: this can be no class." in shown.text
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The labels that a page lists, by the field of each."""
+    hidden = re.findall(r'type="hidden" name="((?:new|named)-[0-9]+)" value="([^"]*)"', page)
+    return {name: unescape(value) for name, value in hidden}
+
+
+def listed_in(page: str) -> list[str]:
+    return [*fields_of(page).values()]
 
 
 def test_a_form_that_was_refused_keeps_what_was_found_and_says_what_is_wrong_once(person: Person) -> None:

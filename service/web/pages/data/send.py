@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.contract.enums import CSV, JSON
 from service.contract.inputs import places_of
 from service.contract.resources import Model, Problem, Update
+from service.contract.tables import value_text
 from service.guessing.column_facts import gap_words
 from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
 from service.guessing.csv_facts import by_cells, facts_of
@@ -20,7 +21,7 @@ from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
 from service.web.kinds import kind_of
-from service.web.pages.data.new_labels import chosen, counted, new_labels, said
+from service.web.pages.data.new_labels import NAMED, chosen, counted, new_labels, said
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -70,13 +71,17 @@ def ask(
     how it is written. labels: rows of each of its labels."""
     model = view.model()
     names = [*places_of(model.input)]
-    new, more = new_labels(labels or {}, model.classes, view.form, view.words)
+    of_json = view.head is not None and is_json(view.head.name)
+    is_long = view.head is not None and not view.head.whole and not of_json
+    named = dict.fromkeys(said(view.form, (NAMED,)) if is_long or of_json else (), 0)  # no look finds these
+    new, more = new_labels({**named, **(labels or {})}, model.classes, view.form, view.words)
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
         "new_labels": new,
         "more_labels": more,
-        "is_long": view.head is not None and not view.head.whole,
+        "declared": [name for name in chosen(view.form) if name in model.classes],
+        "is_long": is_long,
         "example": example(model),
         "columns": names if model.input.kind == "table" or len(names) <= LISTED else [],
         "others": others or [],
@@ -94,6 +99,11 @@ def ask(
     return Shown("data/send.html", facts, json=view.path(), status=view.status)
 
 
+def is_json(name: str) -> bool:
+    """Whether a file of that name says itself what it holds."""
+    return name.lower().endswith(".json")
+
+
 def asks_gaps(faults: Mapping[str, str]) -> bool:
     """Whether words for gaps would mend what is wrong: the service, or a sentence of the page for it, says so."""
     return any("gaps" in said or GAPS_FIELD in said for said in faults.values())
@@ -106,7 +116,7 @@ def of_file(faults: Mapping[str, str]) -> dict[str, str]:
 
 def look(view: View) -> Answer:
     """Fills in which column of a CSV file is predicted: of a table the one that the model does not know."""
-    if view.head is None or view.head.name.lower().endswith(".json"):
+    if view.head is None or is_json(view.head.name):
         return ask(view, [])
     model, written_so = view.model(), SaidDialect.of(view.form)
     known = [*places_of(model.input), *model.leave_out]
@@ -125,7 +135,7 @@ def look(view: View) -> Answer:
         return ask(view, [], gaps, dialect)
     called = getattr(model.target, "names", None) or [""]
     classes = {*model.classes}
-    likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
+    likely = [name for name in unknown if not classes.isdisjoint(map(value_text, facts[name].values))] or [""]
     guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
     others = _choices(called[0] if called[0] in unknown else guessed, unknown)
     label = view.form.get("target", "")
@@ -177,13 +187,12 @@ def example(model: Model) -> str:
 
 def sending(view: View, name: str) -> Sending:
     """Where a file of that name goes: JSON says itself what a CSV file has beside it in the query."""
-    path = view.path("updates")
-    if name.lower().endswith(".json"):
-        return Sending(path, JSON)
+    path, meant = view.path("updates"), chosen(view.form)
+    if is_json(name):
+        return Sending(path, JSON, classes=meant)
     query: dict[str, str | list[str]] = {field: view.form[field] for field in FIELDS if view.form.get(field)}
     if "leave_out" in view.form:
         query["leave_out"] = [column for column in _extra(view.form) if column not in ("", query.get("target"))]
-    meant = chosen(view.form)
     if "new_classes" in view.form and len(meant) == len(said(view.form)):
         query["new_classes"] = "allow"
     query["gaps"] = words_in(view.form.get("gaps", ""))
@@ -214,13 +223,14 @@ def act(view: View) -> Answer:
                 view.head.lines(SaidDialect.of(view.form))
             except Unguessable as fault:
                 wrong = view.wrong(unreadable(fault, view.words), wrong.status)
-        return ask(wrong, others or None, labels=_sent_labels(view, others))
+        named = dict.fromkeys((refused.problem.model_extra or {}).get("unknown", ()), 0)
+        return ask(wrong, others or None, labels={**named, **_sent_labels(view, others)})
     return Moved(f"/updates/{update.id}")
 
 
 def _sent_labels(view: View, others: Sequence[str]) -> Mapping[str, int]:
     """Rows of each label at the beginning of a file that was refused."""
-    if view.head is None or view.head.name.lower().endswith(".json"):
+    if view.head is None or is_json(view.head.name):
         return {}
     try:
         lines, _ = view.head.cells(SaidDialect.of(view.form))
