@@ -48,8 +48,6 @@ OTHER_SETTINGS = (
     "(rule 5 of the report), made a class or region worse (8) or learned nothing (10) is judged without it."
 )
 
-MEANT = {"alpha": "alpha (how strongly weights are held small)"}
-
 
 @dataclass(frozen=True, eq=False)
 class Exam:
@@ -97,8 +95,8 @@ def chosen_anew(base: Checkpoint, made: Checkpoint) -> str:
     """The note on settings of an exact head that are not those of the base."""
     before, now = base.layout.exact, made.layout.exact
     pairs = ((name, getattr(before, name, None), getattr(now, name, None)) for name in ("method", "alpha", "decay"))
-    what = [f"{MEANT.get(name, name)} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
-    lift = ["lift (the features made of the inputs)"] if base.layout.lifts != made.layout.lifts else []
+    what = [f"{name} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
+    lift = ["lift"] if base.layout.lifts != made.layout.lifts else []
     return OTHER_SETTINGS.format(what=", ".join([*what, *lift]))
 
 
