@@ -178,6 +178,7 @@ class Settled(Dispute):
     surely calls by the class, `rows` carry the suggested label, or, refuting, any other; `p`: by chance."""
 
     update: str
+    batches: list[str] = Field(default=[], description="Those of that update.")
     verdict: Literal["confirmed", "refuted"]
     sure: int
     p: float

@@ -63,7 +63,13 @@ def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Per
     kept = {"number": 5, "name": "forgets", "value": 0.0213, "limit": 0.02, "passed": True, "why": "Of 90 rows 3 are."}
     suspect = {"batch": sent["batches"][0], "row": 0, "label": "a", "suggested": "<b>", "score": 0.99}
     slip = '"<i>Chiars" of goods is new, and like "Chairs", which is known: is it a slip?'
-    batch = {"conflicts": 1, "suspect_rows": [suspect], "notes": ["Declare the `<scale>` of it.", slip]}
+    refuted = {"update": "upd_9", "batches": ["bat_9"], "class": "a", "suggested": "b", "verdict": "refuted", "p": 1.0}
+    batch = {
+        "conflicts": 1,
+        "suspect_rows": [suspect],
+        "settled": [{**refuted, "source": None, "rows": 0, "sure": 20}],
+        "notes": ["Declare the `<scale>` of it.", slip],
+    }
     report = {**REPORT, "batch": batch, "gate": {**REPORT["gate"], "outcome": "fail", "rules": [kept]}}
     with person.api.runtime.database.writing() as session:
         update = session.get_one(Update, sent["id"])
@@ -78,13 +84,17 @@ def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Per
         assert (
             "「&lt;i&gt;Chiars」は" if language == "ja" else "<li>&#34;&lt;i&gt;Chiars&#34; of goods is new"
         ) in page
-    assert f'<p><a href="{batch_page}">' in shown, "beside the notes"
+    for page in (batch_page, "/models/digits/batches/bat_9"):
+        assert f'<p><a href="{page}">' in shown, "beside the notes"
     assert words("version.within_chance") in shown
     assert "Declare the <code>&lt;scale&gt;</code> of it." in shown
     assert "/retract" not in person.looks("/models/digits/versions/1").text
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": sent["batches"]})
     for path in ("/models/digits/versions/2", f"/updates/{sent['id']}"):
         assert "/retract" not in person.looks(path).text, "it was taken back"
+    shown = person.looks("/models/digits/versions/2").text
+    assert words("next.taken_back") in shown
+    assert not [said for said in ("next.title", "next.right", "next.against", "promote.link") if words(said) in shown]
 
 
 def test_a_class_is_deleted_unless_a_batch_has_rows_of_it(person: Person) -> None:
@@ -162,6 +172,7 @@ def test_a_version_that_waits_while_another_went_live_is_learned_again(person: P
     shown = person.looks(page).text
     assert "Version 3 went live since it was made." in shown
     assert "Learn it again on version 3" in shown
+    assert "Its rows were taken back" not in shown
     asked = person.looks(promote).text
     assert asked.index('name="rebase"') < asked.index(">Make version 2 live<"), "Enter does what leaves nothing out"
     for where in (page, promote):

@@ -240,7 +240,7 @@ def test_the_japanese_sentences_count_what_the_english_ones_count() -> None:
         "保留：「9」を覚えられていません。40 行中 3 行しか認識できません（31 行は可能なはずです）。"
     )
     lost = judged(Measured(live=2, new_classes=(NewClass("8", 99, 95, None), NewClass("9", 30, 0, None))), Verdict.HELD)
-    assert lost.startswith("保留：「9」を覚えられていません。30 行中 0 行しか認識できません。行を増やすか")
+    assert lost.startswith("保留：「9」を覚えられていません。30 行中 0 行しか認識できません。行を増やしてください")
     groups = tuple(Group(n, f'"{n}"', 0.95, 0.8, Paired(60, 9, 0)) for n in "35")
     alone = Group("4", '"4"', 0.9, 0.9, Paired(200, 1, 1))
     worse = [

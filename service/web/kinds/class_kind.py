@@ -22,6 +22,8 @@ MOST_CLASSES, MOST_COUNTED = 20, 6
 """Classes of a matrix that can be read; of a batch that are named with their rows, those with most."""
 LONGEST = 40
 """Letters of a label in a sentence."""
+LINKED = 10
+"""Batches that a report refutes and that its page leads to."""
 MOST_CONFUSIONS = 100
 """A report that lists so many may lack others."""
 VISIBLE = 1e-9
@@ -131,12 +133,13 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
                 points = f"{100 * of.regret:+.1f}".replace("-", "−")
                 same = abs(of.regret) < SAME
                 said += [words("version.regret_none") if same else words("version.regret", points=points)]
+        refuted = [batch for end in report.batch.settled if end.verdict == "refuted" for batch in end.batches]
         return Changed(
             [*(Pair(name, None, now, is_new=True) for name, now in new), *old],
             ([" ".join(said)] if said else [], []),
             matrix(after),
             after.confusions if after is not None else (),
-            list(dict.fromkeys(row.batch for row in report.batch.suspect_rows)),
+            list(dict.fromkeys([*refuted[:LINKED], *(row.batch for row in report.batch.suspect_rows)])),
         )
 
     def side(self, score: Score | None) -> Side:

@@ -42,7 +42,8 @@ class Bars(NamedTuple):
 
 class Changed(NamedTuple):
     """What a version changed. `pairs`: bar by bar, in the order of its page; `yardsticks`: sentences on it beside
-    these, and one on each; `matrix`, `confusions`: what it takes for what; `suspected`: batches with doubtful rows."""
+    these, and one on each; `matrix`, `confusions`: what it takes for what; `suspected`: batches with doubtful rows, and
+    those whose dispute it refutes."""
 
     pairs: list[Pair]
     yardsticks: tuple[list[str], list[str]]

@@ -43,8 +43,9 @@ def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence
             continue
         independent = _independent(session, opened, update, policy)
         if (end := _settled(dispute, evidence, policy, independent, source)) is not None:
+            end = end.model_copy(update={"batches": opened.batches})
             disputes.settle(session, dispute, end.verdict, update, _sentence(end))
-            facts = end.model_dump(mode="json", exclude={"source", "update", "verdict"})
+            facts = end.model_dump(mode="json", exclude={"source", "update", "verdict", "batches"})
             states.note(session, opened, f"dispute {end.verdict}", by_update=update.id, batches=update.batches, **facts)
             settled.append(end)
     return settled
@@ -72,7 +73,9 @@ def outlook(session: Session, model: Model, update: Update, report: Report) -> s
 
 def _sentence(settled: Settled) -> str:
     """How a dispute was settled, and what to do then."""
-    share = f'{settled.rows:,} of {settled.sure:,} rows that are surely "{settled.class_}"'
+    share = (
+        f'{f"{settled.rows:,}" if settled.rows else "none"} of {settled.sure:,} rows that are surely "{settled.class_}"'
+    )
     if settled.verdict == "confirmed":
         return (
             f'Confirmed what update {settled.update} disputed: {share} say "{settled.suggested}" here, too '
@@ -80,9 +83,11 @@ def _sentence(settled: Settled) -> str:
             'otherwise. Where another version has gone live since, promote it with "rebase": true: that is learned on '
             "the live one, held once more, and can then be promoted."
         )
+    of = settled.batches
+    them = f"its batch {of[0]}" if len(of) == 1 else f"its {len(of):,} batches"
     return (
-        f'Refuted what update {settled.update} disputed (most often as "{settled.suggested}"): only {share} say '
-        "anything else here. Take its batch back."
+        f'Refuted what update {settled.update} disputed (most often as "{settled.suggested}"): '
+        f"{'only ' * bool(settled.rows)}{share} say anything else here. Take back {them}."
     )
 
 

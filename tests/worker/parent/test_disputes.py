@@ -11,6 +11,7 @@ from service.contract.report import BatchEvidence, ClassEvidence, Dispute
 from service.registry import deployments, disputes, models, updates
 from service.registry.sql.tables import ApiKey, Batch, Update, Version
 from service.runtime import Runtime
+from service.web.catalogue.said import said
 from service.worker.parent.publish import publish
 from tests.registry.facts import learn
 from tests.worker.sample_updates import claimed, result, with_batches
@@ -139,10 +140,26 @@ def test_rows_that_agree_with_the_model_refute_it_once(runtime: Runtime, ids: li
     first, _ = judged(runtime, ids[0], SAYS_B)
     second, report = judged(runtime, ids[1], SAYS_A)
     assert [(s["verdict"], s["rows"], s["sure"]) for s in report["settled"]] == [("refuted", 1, 30)]
-    assert any(note.startswith("Refuted") and "Take its batch back" in note for note in report["notes"])
+    [note] = [note for note in report["notes"] if note.startswith("Refuted")]
+    assert 'only 1 of 30 rows that are surely "a" say anything else here' in note
+    assert note.endswith(f"Take back its batch {ids[0]}.")
+    assert said(note, "ja")
+    assert report["settled"][0]["batches"] == [ids[0]]
     assert [event["kind"] for event in events(runtime, first)] == ["dispute refuted"]
     assert judged(runtime, ids[2], SAYS_A)[1]["settled"] == []
     assert events(runtime, second) == []
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_where_no_row_says_anything_else_the_note_says_none(runtime: Runtime, ids: list[str], batches: int) -> None:
+    first, _ = judged(runtime, ids[0], SAYS_B)
+    with runtime.database.writing() as session:
+        session.get_one(Update, first.id).batches = [ids[0], ids[2]][:batches]
+    _, report = judged(runtime, ids[1], SAYS_A.model_copy(update={"conflicts": 0}))
+    [note] = [note for note in report["notes"] if note.startswith("Refuted")]
+    assert ": none of 30 rows that are surely" in note
+    assert note.endswith(f"its batch {ids[0]}." if batches == 1 else "its 2 batches.")
+    assert said(note, "ja")
 
 
 def test_what_a_person_promoted_is_disputed_no_more(runtime: Runtime, ids: list[str]) -> None:

@@ -195,7 +195,7 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
             "classes": [c.name for c in lost or new],
         }
         figures |= {"could": missed.yardstick_hits} if missed.yardstick_hits else {}
-        remedy = "Send more rows, or use another method, such as ridge."
+        remedy = "Send more rows." if measured.exact else "Send more rows, or use another method, such as ridge."
         return Finding(what, recall, limit, Severity.HELD, remedy, figures=figures)
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
     open_ = [

@@ -51,6 +51,15 @@ def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
     return [(batch, k < NAMED and _state(view, update, batch) not in gone) for k, batch in enumerate(update.batches)]
 
 
+def taken_back(view: View, update: Update) -> bool:
+    """Whether all batches of an update have been taken back, or others learned in their place."""
+    return (
+        update.kind is UpdateKind.LEARN
+        and bool(update.batches)
+        and all(_state(view, update, batch) in GONE for batch in update.batches)
+    )
+
+
 def others(view: View, update: Update) -> list[str]:
     """Of batches that the gate stopped together, those to learn without any that stands out or has targets far out;
     none where none does, or where the first ones have been learned or taken back since."""

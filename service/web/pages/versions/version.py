@@ -12,7 +12,7 @@ from service.web.client import address
 from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
-from service.web.pages.data.batches import others, stopped
+from service.web.pages.data.batches import others, stopped, taken_back
 from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
@@ -54,13 +54,15 @@ def show(view: View) -> Answer:
 
 def _next(view: View, model: Model, version: Version, update: Update | None) -> dict[str, Any]:
     """What can be done about it, where it was stopped, and the batches of its update if they are several."""
-    facts: dict[str, Any] = {"steps": [], "batches": [], "settled": False}
+    facts: dict[str, Any] = {"steps": [], "batches": [], "settled": ""}
     verdict = update.verdict if update is not None else None
     if update is None or verdict in (Verdict.PROMOTED, None) or version.live or version.erased_at is not None:
         return facts
     lineage = view.api.find(view.path("lineage"), Lineage, after=version.number - 1, before=version.number + 1)
     if lineage is not None and any(node.in_live for node in lineage.versions):
-        return facts | {"settled": True}
+        return facts | {"settled": view.words("next.settled", live=model.live_version)}
+    if taken_back(view, update):
+        return facts | {"settled": view.words("next.taken_back")}
     batches = stopped(view, update)
     outdated = verdict in WAITING and _outdated(view, model, version)
     batch = view.api.find(view.path("batches", batches[0][0]), Batch) if len(batches) == 1 else None

@@ -348,6 +348,9 @@ def test_a_new_class_that_was_not_learned_is_held() -> None:
     report = judge(new(NewClass("9", 40, 3, 31)), POLICY)
     assert report.outcome is Outcome.UNDECIDED
     assert report.why.startswith('Held: "9" was not learned: 3 of 40 of its rows are recognised, where 31 could be.')
+    assert "Send more rows, or use another method, such as ridge." in report.why
+    exact = judge(replace(new(NewClass("9", 40, 3, 31)), exact=True), POLICY)
+    assert ("Send more rows." in exact.why, "another method" in exact.why) == (True, False)
     assert not fired(new(NewClass("9", 40, 16, 31)))
     assert not fired(new(NewClass("9", 40, 3, None)))
 
