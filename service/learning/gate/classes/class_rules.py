@@ -234,7 +234,7 @@ def worst_class(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     if not worse:
         what = f"Nothing stands out; most was lost by {worst.phrase} ({change})."
         return Finding(what, worst.paired.drop, rule.max_drop)
-    name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
+    name = raised(worst.phrase)
     if moved_on(measured, policy):
         return Finding(f"{name} got worse, {change}. {_won(measured)}", worst.paired.drop, rule.max_drop)
     fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD

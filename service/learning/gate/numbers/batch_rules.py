@@ -22,7 +22,7 @@ from service.learning.gate.numbers.number_measurements import (
     Stopped,
 )
 from service.learning.statistics import SURELY, fisher_z
-from service.learning.wording import rows, whole_percent
+from service.learning.wording import raised, rows, whole_percent
 
 NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
 """What a rule finds of one number of a row."""
@@ -163,7 +163,7 @@ def unlearnable(batch: BatchFigures, measured: NumberMeasured, number: OneNumber
         what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
     chance = _may_be_usual(own, rule.p) if own.value < rule.min_order else ""
-    return Finding(f"{says[0].upper()}{says[1:]}.{chance}", own.value, rule.min_order)
+    return Finding(f"{raised(says)}.{chance}", own.value, rule.min_order)
 
 
 def _may_be_usual(own: OwnOrder, p: float) -> str:

@@ -9,7 +9,7 @@ from service.learning.gate.gate import Back, Finding, adds_up
 from service.learning.gate.numbers.first_batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
-from service.learning.wording import rows, too_few, whole_percent
+from service.learning.wording import raised, rows, too_few, whole_percent
 
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
@@ -124,7 +124,7 @@ def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPoli
     if not worse:
         what = f"Nothing stands out; the largest rise is that of {worst.phrase} ({change})."
         return Finding(what, rise, rule.max_rise)
-    name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
+    name = raised(worst.phrase)
     if moved_on(measured, number, policy):
         return Finding(f"{name} got worse ({change}). {_won(number.own, rise)}", rise, limit)
     fires = Severity.REJECTED if rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
