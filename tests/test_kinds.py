@@ -13,8 +13,8 @@ from typing import get_args
 
 import pytest
 
-from service.contract.number_report import AnyReport
 from service.contract.predictions import AnyPredictions
+from service.contract.reports import AnyReport
 from service.contract.targets import KINDS
 from service.contract.targets.kind import AnyPolicy
 from tests.running import ROOT

@@ -13,7 +13,7 @@ from benchmarks.running.workbench import SECRET, Model
 from benchmarks.streams.frozen import remembering
 from benchmarks.streams.stream import Rows, Stream, together
 from service.contract.inputs import Architecture, MlpBackbone
-from service.contract.report import Rule
+from service.contract.reports.facts import Rule
 from service.contract.targets import policy_of
 from service.learning.methods import AUTO, METHODS
 from service.serving.kinds.kind import PredictOptions

@@ -18,8 +18,8 @@ from benchmarks.running.timing import timed_methods
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_policy import NumberPolicy
-from service.contract.number_report import NumberReport
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
+from service.contract.reports.number_report import NumberReport
 from service.contract.tables import TableInput
 from service.contract.targets import Target, policy_of
 from service.contract.targets.class_target import ClassTarget

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from service.cli.files.data_file import DataFile
     from service.client.result import Result
-    from service.contract.number_report import AnyReport
+    from service.contract.reports import AnyReport
     from service.contract.resources import Update
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from service.client.errors import ClientError
 from service.client.kinds import KINDS
-from service.contract.number_report import AnySuspect
 from service.contract.predictions import AnyPredictions, Predictions
-from service.contract.resources import Version
+from service.contract.reports import AnySuspect
+from service.contract.version_resources import Version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

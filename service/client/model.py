@@ -28,22 +28,9 @@ from service.client.rows.values import Bytes, columns_named, numpy_file, plain_l
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.predictions import AnyPredictions, NumberPredictions
-from service.contract.report import Certificate
-from service.contract.resources import (
-    Alias,
-    Batch,
-    Deployment,
-    Lineage,
-    Model,
-    ModelDispute,
-    Page,
-    RolledBack,
-    Suspects,
-    Update,
-    Version,
-    VersionSummary,
-    WayBack,
-)
+from service.contract.reports.facts import Certificate
+from service.contract.resources import Batch, Model, ModelDispute, Page, Suspects, Update
+from service.contract.version_resources import Alias, Deployment, Lineage, RolledBack, Version, VersionSummary, WayBack
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 
 WATCHED = 20

@@ -13,7 +13,7 @@ from typing import Self
 from service.client.errors import ClientError
 from service.client.kinds import kind_of
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, batches_apart
+from service.contract.reports import AnyReport, batches_apart
 from service.contract.resources import Update
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from service.contract.enums import (
     BatchState,
-    DeploymentKind,
     DisputeState,
     Expect,
     Promotion,
@@ -19,7 +18,7 @@ from service.contract.enums import (
     Verdict,
 )
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.number_report import AnyReport, AnySuspect
+from service.contract.reports import AnyReport, AnySuspect
 from service.contract.strict import Brief
 from service.contract.targets import Target, policy_of
 from service.contract.targets.class_target import ClassTarget
@@ -251,119 +250,6 @@ class ModelDispute(Resource):
     at: datetime | None
     reason: str
     remedy: str = Field(description="What can be done now.")
-
-
-class ShardInfo(Resource):
-    part: str
-    digest: str
-    bytes: int
-    learned: list[str]
-
-
-class VersionSummary(Resource):
-    """A version without the names of what it learned, which may be thousands."""
-
-    brief: ClassVar = ("model", "number", "live", "method", "classes", "aliases", "created_at")
-
-    number: int
-    model: str
-    parent: int | None
-    update: str | None
-    batch_count: int = Field(description="How many batches it learned.")
-    method: dict[str, Any] | None
-    classes: list[str] = Field(description="Columns, in order.")
-    parameters: int
-    bytes: int
-    feature_space: str | None
-    architecture: dict[str, Any]
-    report: AnyReport | None
-    trained_on: str | None = Field(
-        default=None,
-        description="Device on which its update ran; null where it was imported, or made before this was kept.",
-    )
-    live: bool
-    aliases: list[str] = Field(default=[], description="Names that people gave it.")
-    created_at: datetime
-    erased_at: datetime | None
-
-
-class Version(VersionSummary):
-    batches: list[str] = Field(description="What it learned.")
-    shards: list[ShardInfo]
-
-
-class Alias(Resource):
-    name: str
-    model: str
-    version: int
-    by: str = Field(description="Who pointed it there.")
-    at: datetime
-
-
-class LineageNode(Resource):
-    brief: ClassVar = ("number", "parent", "verdict", "live")
-
-    number: int
-    parent: int | None
-    update: str | None
-    verdict: Verdict | None
-    live: bool
-    erased: bool
-    waits: bool = Field(
-        default=False,
-        description="It is held, and a person decides whether it goes live: it was made since the live version, and "
-        "brings what that has not learned.",
-    )
-    in_live: bool = Field(
-        default=False, description="It is held, and the live version has learned all batches that it brought."
-    )
-
-
-class Lineage(Resource):
-    brief: ClassVar = ("model", "live_version", "versions")
-
-    model: str
-    live_version: int | None
-    versions: list[LineageNode]
-
-
-class Deployment(Resource):
-    brief: ClassVar = ("model", "version", "previous_version", "kind", "reason", "left_out")
-
-    id: int
-    model: str
-    version: int
-    previous_version: int | None
-    kind: DeploymentKind
-    undoes: int | None
-    reason: str
-    by: str
-    at: datetime
-    left_out: list[str] = []
-
-
-class RolledBack(Resource):
-    brief: ClassVar = ("model", "live_version", "previous_version", "promotion", "left_out")
-
-    model: str
-    live_version: int
-    previous_version: int
-    promotion: Promotion
-    deployment: Deployment
-    left_out: list[str]
-
-
-class WayBack(Resource):
-    """What a rollback would do now; where it passes versions over, it takes the `to` that this names."""
-
-    model: str
-    live_version: int | None
-    to: int | None = Field(description="The version that would answer; null: there is none to go back to.")
-    passed: list[int] = Field(description="Versions before it that are gone, or have learned what was taken back.")
-    batches: int = Field(
-        description="Batches that would wait: the live version has learned them, and that one has not."
-    )
-    rows: int = Field(description="Their rows.")
 
 
 class MethodInfo(Resource):

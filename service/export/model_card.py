@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.contract.inputs import ImageInput, TextInput, places_of
-from service.contract.resources import Batch, Lineage, Model, Version
+from service.contract.resources import Batch, Model
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
+from service.contract.version_resources import Lineage, Version
 from service.export.kinds.kind import Kind
 from service.export.markdown import PIPE, code, plain
 from service.export.program import Program

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from service.contract.inputs import InputSpec
-from service.contract.report import Certificate, ShardFact
+from service.contract.reports.facts import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Learned

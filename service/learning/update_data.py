@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.contract.inputs import Architecture, Backbone, InputSpec
-from service.contract.report import NewValues
+from service.contract.reports.facts import NewValues
 from service.contract.targets import Target
 from service.contract.targets.class_target import ClassTarget
 from service.learning.data.learned_values import LearnedValues

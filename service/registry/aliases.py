@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from service.contract import resources
+from service.contract import version_resources
 from service.contract.enums import Action
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import models, paging, versions
@@ -152,10 +152,12 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return paging.numbered(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
 
 
-def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[resources.Alias]:
+def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[version_resources.Alias]:
     """Aliases of the model as the API shows them: one query, however many they are."""
     numbers = versions.numbers_of(session, [alias.version_id for alias in aliases])
-    return [shown(resources.Alias, alias, model=model.name, version=numbers[alias.version_id]) for alias in aliases]
+    return [
+        shown(version_resources.Alias, alias, model=model.name, version=numbers[alias.version_id]) for alias in aliases
+    ]
 
 
 def _find(session: Session, model: Model, name: str) -> Alias | None:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
-from service.contract import resources
+from service.contract import version_resources
 from service.contract.enums import Action, DeploymentKind, Outcome, Promotion
 from service.errors import Conflict, Erased
 from service.registry import batches, paging, versions
@@ -108,7 +108,7 @@ def _to_undo(session: Session, model: Model, to: int | None) -> list[_Step]:
     return []
 
 
-def foreseen(session: Session, model: Model, to: int | None) -> resources.WayBack:
+def foreseen(session: Session, model: Model, to: int | None) -> version_resources.WayBack:
     """What a rollback would do now; to a version that may not go live, or is not on the way, none would."""
     passed, target = list[int](), None
     for step in _one_by_one(session, model):
@@ -120,7 +120,7 @@ def foreseen(session: Session, model: Model, to: int | None) -> resources.WayBac
             passed.append(step.number)
     live = versions.by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
     left = _missed(session, _moved(live, target)[1]) if target is not None else ()
-    return resources.WayBack(
+    return version_resources.WayBack(
         model=model.name,
         live_version=live.number if live is not None else None,
         to=target.number if target is not None else None,
@@ -220,13 +220,15 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return paging.numbered(session, query, Deployment.id, limit, cursor)
 
 
-def resources_of(session: Session, model: Model, deployments: Sequence[Deployment]) -> list[resources.Deployment]:
+def resources_of(
+    session: Session, model: Model, deployments: Sequence[Deployment]
+) -> list[version_resources.Deployment]:
     """Deployments of the model as the API shows them: two queries, however many they are."""
     counted = _numbers(session, model, {id for d in deployments for id in (d.id, d.undoes) if id is not None})
     numbers = versions.numbers_of(session, [number for d in deployments for number in (d.version_id, d.previous_id)])
     return [
         shown(
-            resources.Deployment,
+            version_resources.Deployment,
             deployment,
             id=counted[deployment.id],
             undoes=None if deployment.undoes is None else counted[deployment.undoes],
@@ -247,11 +249,11 @@ def _numbers(session: Session, model: Model, ids: Collection[int]) -> dict[int, 
     return dict(session.execute(select(every.c.id, every.c.place).where(every.c.id.in_(ids))).all())
 
 
-def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> resources.RolledBack:
+def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> version_resources.RolledBack:
     """The answer of a rollback: `before` is the version that was live until then."""
     assert model.live_version_id is not None
     live = versions.by_id(session, model.live_version_id, slim=True)
-    return resources.RolledBack(
+    return version_resources.RolledBack(
         model=model.name,
         live_version=live.number,
         previous_version=before,

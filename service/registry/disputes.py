@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import Action, DisputeState, UpdateKind
-from service.contract.report import Dispute as Disputed
+from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit, keys

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session, aliased, defer
 
-from service.contract import resources
+from service.contract import version_resources
 from service.contract.enums import Action, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
@@ -292,20 +292,20 @@ def evidence(session: Session, version: Version, most: int) -> list[dict[str, An
     return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
 
 
-def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
+def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[version_resources.Version]:
     """Versions of the model as the API shows them: four queries, however many they are."""
     read(session, versions)
     each = zip(versions, _facts_of(session, model, versions), strict=True)
     return [
-        shown(resources.Version, version, batches=version.learned, shards=shards(version), **facts)
+        shown(version_resources.Version, version, batches=version.learned, shards=shards(version), **facts)
         for version, facts in each
     ]
 
 
-def summaries_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.VersionSummary]:
+def summaries_of(session: Session, model: Model, versions: Sequence[Version]) -> list[version_resources.VersionSummary]:
     """The same without what each learned, which is not read."""
     each = zip(versions, _facts_of(session, model, versions), strict=True)
-    return [shown(resources.VersionSummary, version, **facts) for version, facts in each]
+    return [shown(version_resources.VersionSummary, version, **facts) for version, facts in each]
 
 
 def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> list[dict[str, Any]]:
@@ -331,7 +331,7 @@ def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> li
     ]
 
 
-def lineage(session: Session, model: Model, after: int = 0, before: int | None = None) -> resources.Lineage:
+def lineage(session: Session, model: Model, after: int = 0, before: int | None = None) -> version_resources.Lineage:
     """Versions with a higher number than `after`, and a lower one than `before`, with their parents, oldest first."""
     parent = aliased(Version)
     facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
@@ -344,7 +344,7 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
     live = by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
     held = any(v.verdict == Verdict.HELD for v in made)
     waiting, in_live = _held(session, model, live, between) if held else (set(), set())
-    return resources.Lineage.model_validate(
+    return version_resources.Lineage.model_validate(
         {
             "model": model.name,
             "live_version": live.number if live is not None else None,

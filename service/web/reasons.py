@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
-from service.contract.number_report import AnyReport, nothing_left
-from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
+from service.contract.reports import AnyReport, nothing_left
+from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
 from service.web.kinds import kind_of
 from service.web.verdicts import deciding

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import AnyReport
-from service.contract.report import Rule
+from service.contract.reports import AnyReport
+from service.contract.reports.facts import Rule
 from service.web.kinds import kind_of
 from service.web.words import Words, percent
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.number_report import AnyReport
-from service.contract.report import ClassEvidence
+from service.contract.reports import AnyReport
+from service.contract.reports.class_report import ClassEvidence
 from service.contract.strict import Unlimited
 from service.contract.targets import Target
 from service.contract.targets.class_target import ClassTarget

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy import update as sql_update
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState
-from service.contract.report import Dispute as Disputed
+from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, LeaseLost
 from service.registry import batches, disputes, leases, models, states
 from service.registry.sql.tables import ApiKey, Batch, Deployment, Dispute, Update, Version

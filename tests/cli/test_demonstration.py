@@ -13,7 +13,8 @@ from service.cli.demonstration import deliveries
 from service.cli.demonstration.data import NEW, OLD, Rows, digits, moved_and_darker, renumbered
 from service.cli.demonstration.measure import Answers, forgetting
 from service.cli.demonstration.teller import Line, Teller
-from service.contract.report import Cost, Report
+from service.contract.reports.class_report import Report
+from service.contract.reports.facts import Cost
 from service.contract.resources import Update
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget

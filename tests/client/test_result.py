@@ -14,8 +14,8 @@ from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected
 from service.client.blocking import finish
 from service.client.kinds.classes import ClassKind
 from service.client.kinds.numbers import NumberKind
-from service.contract.number_report import NumberReport
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
+from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Update
 from tests.client.test_client import an_update
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.report import NewValues
+from service.contract.reports.facts import NewValues
 from service.contract.tables import TableInput
 from service.contract.targets import Target
 from service.contract.targets.class_target import ClassTarget

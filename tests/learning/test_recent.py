@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.learning.data.rows import Rows
 from service.learning.evaluation.classes.class_assessment import ClassPast
 from service.learning.evaluation.classes.examine_classes import ClassContext

@@ -14,9 +14,10 @@ from pydantic import TypeAdapter
 
 from service.contract.enums import Verdict
 from service.contract.inputs import ImageInput, InputSpec
-from service.contract.number_report import Errors
-from service.contract.report import ClassScore, Score
-from service.contract.resources import LineageNode, Model
+from service.contract.reports.class_report import ClassScore, Score
+from service.contract.reports.number_report import Errors
+from service.contract.resources import Model
+from service.contract.version_resources import LineageNode
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
 from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import AnyReport, NumberReport
-from service.contract.report import GateReport, Report
-from service.contract.resources import Model, Version
+from service.contract.reports import AnyReport
+from service.contract.reports.class_report import Report
+from service.contract.reports.facts import GateReport
+from service.contract.reports.number_report import NumberReport
+from service.contract.resources import Model
 from service.contract.targets.class_target import ClassTarget
+from service.contract.version_resources import Version
 from service.learning.gate.classes.class_gate import RULES as CLASS_RULES
 from service.learning.gate.gate import Finding, decided
 from service.learning.gate.numbers.number_gate import NUMBER_RULES

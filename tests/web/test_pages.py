@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from service.cli.verdicts import figure
-from service.contract.number_report import NumberReport
-from service.contract.report import ClassScore, Confusion, Score
+from service.contract.reports.class_report import ClassScore, Confusion, Score
+from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Progress, Update
 from service.errors import NotWritable
 from service.learning.data.target_grid import NumberGrid

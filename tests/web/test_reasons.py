@@ -10,20 +10,10 @@ from typing import Any
 import pytest
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
-from service.contract.number_report import NumberReport
 from service.contract.policy import GatePolicy
-from service.contract.report import (
-    BESIDE_SETTINGS,
-    BY_CHANCE,
-    MOVE,
-    Certificate,
-    ClassEvidence,
-    Dispute,
-    GateReport,
-    Report,
-    Rule,
-    WorstClassDrop,
-)
+from service.contract.reports.class_report import ClassEvidence, Dispute, Report, WorstClassDrop
+from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Certificate, GateReport, Rule
+from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Update
 from service.learning import auto
 from service.learning.evaluation.context import OTHER_SETTINGS

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from service.contract.inputs import InputSpec, RangeScale, VectorInput
-from service.contract.number_report import TestedErrors, YardstickError
-from service.contract.report import NewValue
+from service.contract.reports.facts import NewValue
+from service.contract.reports.number_report import TestedErrors, YardstickError
 from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Interference, Outcome, UpdateKind
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.policy import GatePolicy
-from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
+from service.contract.reports.class_report import BatchEvidence, NewClassesScore, OldClasses, Pair, Report
+from service.contract.reports.facts import Cost, GateReport, Rule
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of

@@ -19,7 +19,7 @@ from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.inputs import InputSpec
-from service.contract.number_report import AnySuspect
+from service.contract.reports import AnySuspect
 from service.contract.tables import LACKED, TableInput
 from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent

@@ -15,7 +15,7 @@ from service.api.lists import list_of_model
 from service.api.openapi import IF_MATCH, KEY, also, refusals, takes
 from service.api.preconditions import check_if_match
 from service.api.routes.updates import announce
-from service.contract import requests, resources
+from service.contract import requests, resources, version_resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, Erased, InvalidContent, NotFound
 from service.registry import batches, deployments, models, updates, versions
@@ -31,7 +31,7 @@ routes = APIRouter(tags=["what is live"])
 @routes.post(
     "/v1/models/{model}/deployments",
     status_code=201,
-    response_model=resources.Deployment,
+    response_model=version_resources.Deployment,
     responses=also(202, resources.Update, "With rebase: the update that learns it again.")
     | refusals(404, 409, 410, 412, writes=True),
     openapi_extra=takes(
@@ -75,14 +75,16 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
 
 
 @routes.get(
-    "/v1/models/{model}/deployments", response_model=resources.Page[resources.Deployment], responses=refusals(404)
+    "/v1/models/{model}/deployments",
+    response_model=resources.Page[version_resources.Deployment],
+    responses=refusals(404),
 )
 def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     """How the live pointer moved, newest first."""
     return list_of_model(shared, page, model, deployments.page, deployments.resources_of)
 
 
-@routes.get("/v1/models/{model}/rollback", response_model=resources.WayBack, responses=refusals(404))
+@routes.get("/v1/models/{model}/rollback", response_model=version_resources.WayBack, responses=refusals(404))
 def foresee_rollback(
     shared: Shared,
     model: str,
@@ -96,7 +98,7 @@ def foresee_rollback(
 
 @routes.post(
     "/v1/models/{model}/rollback",
-    response_model=resources.RolledBack,
+    response_model=version_resources.RolledBack,
     responses=refusals(404, 409, 410, 412, writes=True),
     openapi_extra=takes(
         requests.Rollback, KEY, IF_MATCH, example={"reason": "wrong labels", "if_live": 2}, required=False

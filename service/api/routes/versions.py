@@ -15,7 +15,7 @@ from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, a
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, also, gives, refusals, takes
-from service.contract import requests, resources
+from service.contract import requests, resources, version_resources
 from service.contract.enums import FORM_DATA, RAW, SAFETENSORS
 from service.contract.inputs import BUILT_IN
 from service.contract.requests import Reason
@@ -34,7 +34,7 @@ ALIAS = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,99}")
 
 @routes.get(
     "/v1/models/{model}/versions",
-    response_model=resources.Page[resources.Version] | resources.Page[resources.VersionSummary],
+    response_model=resources.Page[version_resources.Version] | resources.Page[version_resources.VersionSummary],
     responses=refusals(404),
 )
 def list_versions(
@@ -52,7 +52,7 @@ def list_versions(
     return list_of_model(shared, page, model, versions.summaries, versions.summaries_of)
 
 
-@routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
+@routes.get("/v1/models/{model}/versions/{version}", response_model=version_resources.Version, responses=refusals(404))
 def get_version(shared: Shared, model: str, version: str) -> Response:
     """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
@@ -97,7 +97,7 @@ def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[by
     return pack(tensors, meta), f"{model}-{facts.number}.safetensors"
 
 
-@routes.get("/v1/models/{model}/lineage", response_model=resources.Lineage, responses=refusals(404))
+@routes.get("/v1/models/{model}/lineage", response_model=version_resources.Lineage, responses=refusals(404))
 def get_lineage(
     shared: Shared,
     model: str,
@@ -148,7 +148,7 @@ IMPORT: dict[str, Any] = {
 @routes.post(
     "/v1/models/{model}/versions",
     status_code=201,
-    response_model=resources.Version,
+    response_model=version_resources.Version,
     responses=refusals(404, 409, writes=True),
     openapi_extra=IMPORT,
 )
@@ -221,8 +221,8 @@ def _stored(store: Store, checkpoint: Checkpoint, stored: set[Name]) -> versions
 
 @routes.put(
     "/v1/models/{model}/aliases/{name}",
-    response_model=resources.Alias,
-    responses=also(201, resources.Alias, "The name is new.") | refusals(404, 409, 410, writes=True),
+    response_model=version_resources.Alias,
+    responses=also(201, version_resources.Alias, "The name is new.") | refusals(404, 409, 410, writes=True),
     openapi_extra=takes(requests.PutAlias, example={"version": 3}),
 )
 def put_alias(request: Request, shared: Shared, model: str, name: str) -> Response:
@@ -244,13 +244,15 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
     return answer(resource, 201 if new else 200, {"Location": f"/v1/models/{model}/aliases/{name}"} if new else {})
 
 
-@routes.get("/v1/models/{model}/aliases", response_model=resources.Page[resources.Alias], responses=refusals(404))
+@routes.get(
+    "/v1/models/{model}/aliases", response_model=resources.Page[version_resources.Alias], responses=refusals(404)
+)
 def list_aliases(shared: Shared, page: Page, model: str) -> Response:
     """Names that people gave to versions, newest first."""
     return list_of_model(shared, page, model, aliases.page, aliases.resources_of)
 
 
-@routes.get("/v1/models/{model}/aliases/{name}", response_model=resources.Alias, responses=refusals(404))
+@routes.get("/v1/models/{model}/aliases/{name}", response_model=version_resources.Alias, responses=refusals(404))
 def get_alias(shared: Shared, model: str, name: str) -> Response:
     """Where a name points, who pointed it there, and when."""
     with shared.runtime.database.reading() as session:

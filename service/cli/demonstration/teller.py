@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from service.client.waiting import OnProgress
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.contract.resources import Update
 
 MARKS = {"promoted": "[green]●[/]", "held": "[yellow]◐[/]", "rejected": "[red]✕[/]", "superseded": "[dim]○[/]"}

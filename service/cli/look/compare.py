@@ -21,7 +21,8 @@ from service.guessing.csv_dialect import SaidDialect
 if TYPE_CHECKING:
     from service.client import Client
     from service.client.kinds.kind import Kind
-    from service.contract.resources import Model, Version
+    from service.contract.resources import Model
+    from service.contract.version_resources import Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
 

@@ -19,8 +19,8 @@ from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
     from service.client.kinds.kind import Part, Suspected
-    from service.contract.report import Cost
-    from service.contract.resources import Version
+    from service.contract.reports.facts import Cost
+    from service.contract.version_resources import Version
 
 BAR = 20
 BEFORE = (

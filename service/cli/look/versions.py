@@ -16,7 +16,7 @@ from service.cli.verdicts import figure
 
 if TYPE_CHECKING:
     from service.contract.enums import Verdict
-    from service.contract.resources import VersionSummary
+    from service.contract.version_resources import VersionSummary
 
 COLUMNS = ("version", "", "verdict", "learned on", "method", "good at", "batches", "made", "names")
 

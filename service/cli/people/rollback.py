@@ -16,7 +16,7 @@ from service.learning.wording import counted
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
-    from service.contract.resources import RolledBack, WayBack
+    from service.contract.version_resources import RolledBack, WayBack
 
 
 def run(

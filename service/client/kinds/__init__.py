@@ -9,8 +9,8 @@ from typing import Any
 from service.client.kinds.classes import ClassKind
 from service.client.kinds.kind import Kind
 from service.client.kinds.numbers import NumberKind
-from service.contract.number_report import AnyReport
 from service.contract.predictions import AnyPredictions
+from service.contract.reports import AnyReport
 from service.contract.resources import Batch
 from service.contract.targets import Target
 

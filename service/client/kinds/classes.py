@@ -8,7 +8,7 @@ from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
 from service.contract.predictions import Prediction, Predictions
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.contract.resources import Batch, Model
 from service.guessing.class_counts import counted_classes
 

@@ -8,8 +8,8 @@ from typing import Any
 from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, rows_of
 from service.contract.enums import Outcome
 from service.contract.figures import shortest
-from service.contract.number_report import NumberReport
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
+from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Batch, Model
 
 MOST_NUMBERS = 10

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.contract.predictions import Predictions
-from service.contract.report import ClassScore, Report
-from service.contract.resources import Version
+from service.contract.reports.class_report import ClassScore, Report
+from service.contract.version_resources import Version
 from service.export.kinds.kind import Kind
 from service.export.markdown import PIPE, code
 from service.learning.network.checkpoint import Layout

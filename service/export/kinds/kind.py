@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.contract.resources import Version
+from service.contract.version_resources import Version
 
 A = TypeVar("A")
 R = TypeVar("R")

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.contract.number_report import NumberReport
 from service.contract.predictions import NumberPredictions
-from service.contract.resources import Version
+from service.contract.reports.number_report import NumberReport
+from service.contract.version_resources import Version
 from service.export.kinds.kind import Kind
 from service.export.markdown import code, plain
 from service.learning.network.checkpoint import Layout

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote
 
-from service.contract.report import NewValues
+from service.contract.reports.facts import NewValues
 from service.guessing.class_counts import TIMES, likely_slips
 from service.guessing.column_facts import SUMS
 

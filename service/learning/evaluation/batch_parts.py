@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.contract.report import BatchPart
+from service.contract.reports.facts import BatchPart
 from service.learning.data.rows import Floats, Rows
 from service.learning.statistics import high_by_chance
 

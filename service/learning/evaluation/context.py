@@ -17,8 +17,9 @@ from typing import Any, Protocol, Self
 from numpy.typing import NDArray
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
-from service.contract.number_report import AnyReport
-from service.contract.report import ClassEvidence, Cost
+from service.contract.reports import AnyReport
+from service.contract.reports.class_report import ClassEvidence
+from service.contract.reports.facts import Cost
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded

@@ -16,7 +16,7 @@ from service.contract.inputs import (
     MlpBackbone,
     PretrainedBackbone,
 )
-from service.contract.report import Cost
+from service.contract.reports.facts import Cost
 from service.learning.backbones import facts_of, resolved
 from service.learning.data.serialization import pack_shard
 from service.learning.method import Learned

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from service.contract.enums import Outcome, Severity
-from service.contract.report import BESIDE_SETTINGS, GateReport, Rule
+from service.contract.reports.facts import BESIDE_SETTINGS, GateReport, Rule
 from service.learning.wording import listed, lowered, stays
 
 Evidence = TypeVar("Evidence")

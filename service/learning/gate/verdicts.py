@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Verdict
-from service.contract.number_report import AnyReport, nothing_left
+from service.contract.reports import AnyReport, nothing_left
 from service.learning.gate.classes.class_words import ClassWords
 from service.learning.gate.numbers.number_words import NumberWords
 from service.learning.gate.words import VerdictWords

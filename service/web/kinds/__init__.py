@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.contract.number_report import AnyReport
+from service.contract.reports import AnyReport
 from service.contract.targets import Target
 from service.web.kinds.class_kind import ClassKind
 from service.web.kinds.kind import AnyKind

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from service.contract.predictions import Predictions
-from service.contract.report import LostSince, Report, Rule, Score, SuspectRow
+from service.contract.reports.class_report import LostSince, Report, Score, SuspectRow
+from service.contract.reports.facts import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
 from service.web.charts.axis import cut

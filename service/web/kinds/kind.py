@@ -8,7 +8,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from service.contract.report import Confusion, Rule
+from service.contract.reports.class_report import Confusion
+from service.contract.reports.facts import Rule
 from service.contract.resources import Batch, BatchRow
 from service.web.estimates import Estimate, Pair, Side
 from service.web.words import Words, percent

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from service.contract.enums import Outcome
 from service.contract.figures import amount
-from service.contract.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
-from service.contract.report import MOVE, Rule
+from service.contract.reports.facts import MOVE, Rule
+from service.contract.reports.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
 from service.web.estimates import Estimate, Pair, Side

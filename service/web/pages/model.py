@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
-from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version, VersionSummary, WayBack
+from service.contract.resources import ModelDispute, Update
 from service.contract.resources import Page as Listed
+from service.contract.version_resources import Deployment, Lineage, Version, VersionSummary, WayBack
 from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.contract.resources import Lineage, Model, Version
+from service.contract.resources import Model
 from service.contract.resources import Page as Listed
+from service.contract.version_resources import Lineage, Version
 from service.web.client import address
 from service.web.kinds import kind_of
 from service.web.view import Answer, Route, Shown, View

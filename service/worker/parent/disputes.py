@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.contract.policy import GatePolicy
-from service.contract.report import BatchEvidence, ClassEvidence, Report, Settled
+from service.contract.reports.class_report import BatchEvidence, ClassEvidence, Report, Settled
 from service.contract.targets import CLASS_POLICY
 from service.learning.statistics import at_least
 from service.learning.wording import chance

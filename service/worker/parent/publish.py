@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport
+from service.contract.reports import AnyReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import batches, deployments, leases, models, states, updates, versions

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, UpdateKind, UpdateState
-from service.contract.number_report import NumberReport
+from service.contract.reports.number_report import NumberReport
 from service.learning.gate.numbers.number_gate import shows_a_move
 from service.registry import batches, deployments, updates
 from service.registry.sql.tables import Batch, Model, Update, Version

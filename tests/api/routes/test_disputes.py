@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.contract.enums import Verdict
-from service.contract.report import Dispute as Disputed
+from service.contract.reports.class_report import Dispute as Disputed
 from service.registry import deployments, disputes, models
 from service.registry.sql.tables import Batch, Update, Version
 from tests.api.conftest import Api, MakeApi, pointers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.contract.report import NewValue
+from service.contract.reports.facts import NewValue
 from service.learning.data.slips import NAMED, class_notes, slip_notes, value_notes
 
 

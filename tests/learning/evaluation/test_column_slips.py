@@ -14,7 +14,7 @@ from benchmarks.running.workbench import Model
 from service.contract.enums import Outcome, Severity
 from service.contract.inputs import VectorInput
 from service.contract.policy import WrongColumns
-from service.contract.report import MOVE
+from service.contract.reports.facts import MOVE
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Rows

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import VectorInput
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.learning.data.rows import Rows
 from service.learning.evaluation.challenge import earlier_batches
 from service.learning.evaluation.classes.class_challenge import ClassComparison

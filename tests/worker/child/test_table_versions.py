@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.running.workbench import Model
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.contract.tables import value_code
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.learned_values import LearnedValues

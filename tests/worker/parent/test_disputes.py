@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.contract.enums import Outcome
-from service.contract.report import BatchEvidence, ClassEvidence, Dispute
+from service.contract.reports.class_report import BatchEvidence, ClassEvidence, Dispute
 from service.registry import deployments, disputes, models, updates
 from service.registry.sql.tables import ApiKey, Batch, Update, Version
 from service.runtime import Runtime

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from service.contract.enums import Outcome
-from service.contract.number_report import NumberBatch, NumberReport
-from service.contract.report import GateReport, Rule
+from service.contract.reports.facts import GateReport, Rule
+from service.contract.reports.number_report import NumberBatch, NumberReport
 from service.registry import deployments, models, updates
 from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from service.contract.report import ClassScore, Confusion, Score
+from service.contract.reports.class_report import ClassScore, Confusion, Score
 from service.learning.data.matrices import matrix, parts, row_by_row
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers

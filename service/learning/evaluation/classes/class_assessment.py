@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Cost, Older
+from service.contract.reports.class_report import ClassEvidence, Older
+from service.contract.reports.facts import Cost
 from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, distinct
 from service.learning.evaluation.assessment import Assessment, ExamAnswers, places_of_same

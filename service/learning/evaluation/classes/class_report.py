@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from service.contract.enums import Interference, Outcome
-from service.contract.report import (
+from service.contract.reports.class_report import (
     BatchEvidence,
-    BatchPart,
     Commonest,
-    GateReport,
     LostSince,
     NewClassesScore,
     OldClasses,
@@ -23,6 +21,7 @@ from service.contract.report import (
     WorstClassDrop,
     Yardstick,
 )
+from service.contract.reports.facts import BatchPart, GateReport
 from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.batch_parts import batch_parts

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Dispute, SuspectRow
+from service.contract.reports.class_report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers, standing_for

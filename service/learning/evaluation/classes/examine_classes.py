@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from service.contract.policy import GatePolicy
-from service.contract.report import Older, Report
+from service.contract.reports.class_report import Older, Report
 from service.contract.tables import TableInput
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.contract.report import CurvePoint, LearningCurve, MoreRows
+from service.contract.reports.class_report import CurvePoint, LearningCurve, MoreRows
 from service.learning.data.matrices import parts
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, distinct
 from service.learning.evaluation.classes.evidence import Solve

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from service.contract.number_report import Errors, NumberError, Region, SourceError
+from service.contract.reports.number_report import Errors, NumberError, Region, SourceError
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.bounds import bounds

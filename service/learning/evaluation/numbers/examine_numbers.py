@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
-from service.contract.number_report import NumberReport
+from service.contract.reports.number_report import NumberReport
 from service.contract.targets.kind import AnyPolicy
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, Rows, distinct
 from service.learning.data.target_grid import NumberGrid

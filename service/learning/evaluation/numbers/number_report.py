@@ -8,7 +8,8 @@ import numpy as np
 
 from service.contract.enums import Outcome
 from service.contract.figures import amount
-from service.contract.number_report import (
+from service.contract.reports.facts import BatchPart, Cost, GateReport
+from service.contract.reports.number_report import (
     MOST_OUTLIERS,
     BatchErrors,
     NumberBatch,
@@ -18,7 +19,6 @@ from service.contract.number_report import (
     TestedErrors,
     YardstickError,
 )
-from service.contract.report import BatchPart, Cost, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Bools, Floats, Rows

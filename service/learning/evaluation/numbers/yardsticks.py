@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from service.contract.number_report import YardstickError
+from service.contract.reports.number_report import YardstickError
 from service.contract.targets.number_target import ColumnYardstick, NumberTarget
 from service.learning.data.rows import FeatureRows, Floats, Rows
 from service.learning.evaluation.numbers.number_answers import as_targets

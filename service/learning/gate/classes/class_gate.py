@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from service.contract.policy import GatePolicy
-from service.contract.report import GateReport
+from service.contract.reports.facts import GateReport
 from service.learning.gate.classes import class_rules as rules
 from service.learning.gate.classes import contradiction_rules
 from service.learning.gate.classes.class_measurements import Measured

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.contract.report import ClassEvidence
+from service.contract.reports.class_report import ClassEvidence
 from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.statistics import Agreement, Narrowed, Paired
 

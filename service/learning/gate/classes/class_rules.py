@@ -8,7 +8,8 @@ from dataclasses import replace
 from service.contract.enums import Severity
 from service.contract.figures import percent
 from service.contract.policy import GatePolicy, SlowLoss
-from service.contract.report import BESIDE_SETTINGS, HALF
+from service.contract.reports.class_report import BARELY
+from service.contract.reports.facts import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Measured, NewClass, Since
 from service.learning.gate.classes.class_words import barely
 from service.learning.gate.gate import Back, Figure, Finding, adds_up, silent_without
@@ -206,7 +207,7 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     if open_:
         what += f" Too few rows to judge by: {listed(open_)}."
     counts: dict[str, Figure] = {"rows": total.rows, "hits": total.hits}
-    if weak := [c for c in new if c.rows >= rule.min_rows and 0 < c.hits < HALF * c.rows]:
+    if weak := [c for c in new if c.rows >= rule.min_rows and 0 < c.hits < BARELY * c.rows]:
         best = None if measured.exact else NewClass.together(weak).yardstick_hits
         counts |= {} if best is None else {"could": best}
         what += f" {raised(barely({c.name: (c.hits, c.rows) for c in weak}, best))}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.contract.figures import percent
-from service.contract.report import OldClasses, Report
+from service.contract.reports.class_report import OldClasses, Report
 from service.learning.gate.words import VerdictWords
 from service.learning.wording import MANY, chance, counted, listed, raised, rows, trusted_rows
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from service.contract.enums import Severity
 from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
-from service.contract.report import BY_CHANCE, ClassEvidence
+from service.contract.reports.class_report import ClassEvidence
+from service.contract.reports.facts import BY_CHANCE
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
 from service.learning.gate.gate import Figure, Finding, silent_without
 from service.learning.statistics import at_least

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from service.contract.enums import Severity
 from service.contract.figures import amount
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import BY_CHANCE, MOVE
+from service.contract.reports.facts import BY_CHANCE, MOVE
 from service.learning.gate.gate import Finding, silent_without
 from service.learning.gate.numbers.first_batch_rules import LOOK, MEANT, PART_OF_USUAL, surprises, unlike_at_first
 from service.learning.gate.numbers.number_measurements import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import MOVE
+from service.contract.reports.facts import MOVE
 from service.learning.gate.gate import Finding
 from service.learning.gate.numbers.number_measurements import Apart, BatchFigures, NumberMeasured, OneNumber
 from service.learning.statistics import fisher_z

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
-from service.contract.number_report import NumberReport
-from service.contract.report import MOVE, GateReport
+from service.contract.reports.facts import MOVE, GateReport
+from service.contract.reports.number_report import NumberReport
 from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.contract.enums import Verdict
 from service.contract.figures import amount, percent, row_number
-from service.contract.number_report import MOST_OUTLIERS, Errors, NumberReport, TestedErrors
+from service.contract.reports.number_report import MOST_OUTLIERS, Errors, NumberReport, TestedErrors
 from service.learning.gate.words import VerdictWords
 from service.learning.wording import MANY, rows, trusted_rows
 

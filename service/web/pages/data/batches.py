@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.enums import BatchState, UpdateKind, Verdict
-from service.contract.number_report import batches_apart
+from service.contract.reports import batches_apart
 from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.contract.resources import Model, Version
+from service.contract.resources import Model
+from service.contract.version_resources import Version
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 CLASSES = 100

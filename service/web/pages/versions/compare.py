@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from service.contract.figures import amount
-from service.contract.resources import Model, Version, VersionSummary
+from service.contract.resources import Model
 from service.contract.resources import Page as Listed
+from service.contract.version_resources import Version, VersionSummary
 from service.web.charts.changes import changes
 from service.web.estimates import Pair, Side
 from service.web.kinds import kind_of

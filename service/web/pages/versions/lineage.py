@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.contract.enums import DeploymentKind, Verdict
-from service.contract.resources import Deployment, Lineage, LineageNode
 from service.contract.resources import Page as Listed
+from service.contract.version_resources import Deployment, Lineage, LineageNode
 from service.web.charts.history import Mark
 from service.web.charts.lanes import Node, lineage
 from service.web.verdicts import COLOURS

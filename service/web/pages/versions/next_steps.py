@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.contract.enums import Outcome, Verdict
-from service.contract.resources import Model, Version
+from service.contract.resources import Model
+from service.contract.version_resources import Version
 from service.web.kinds import kind_of
 from service.web.verdicts import deciding
 from service.web.words import Words

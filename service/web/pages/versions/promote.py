@@ -4,8 +4,9 @@ learning it again on the live one, where another went live since it was made."""
 from __future__ import annotations
 
 from service.contract.enums import BatchState, Promotion, Verdict
-from service.contract.resources import Batch, Deployment, Update, Version
+from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
+from service.contract.version_resources import Deployment, Version
 from service.web.client import address
 from service.web.forms import whole
 from service.web.reasons import verdict_sentence

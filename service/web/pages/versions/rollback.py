@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.contract.resources import RolledBack, WayBack
+from service.contract.version_resources import RolledBack, WayBack
 from service.web.forms import whole
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 

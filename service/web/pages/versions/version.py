@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from service.contract.enums import Verdict
-from service.contract.number_report import AnyReport
-from service.contract.resources import Batch, Lineage, Model, Update, Version
+from service.contract.reports import AnyReport
+from service.contract.resources import Batch, Model, Update
+from service.contract.version_resources import Lineage, Version
 from service.web.charts.changes import APART, changes
 from service.web.client import address
 from service.web.estimates import Pair

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from service.contract.report import NewValue, NewValues
+from service.contract.reports.facts import NewValue, NewValues
 from service.contract.tables import TableInput, value_code
 from service.intake.near import near_matches
 from service.learning.data.learned_values import LearnedValues, ValueCounts

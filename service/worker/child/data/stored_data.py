@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from service.contract.enums import Retention
-from service.contract.report import NewValues
+from service.contract.reports.facts import NewValues
 from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.learning.absent_rows import foreign

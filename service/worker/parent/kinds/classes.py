@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.contract.targets import CLASS_POLICY
 from service.registry import versions
 from service.registry.sql.tables import Model, Update, Version

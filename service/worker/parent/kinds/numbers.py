@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from service.contract.number_report import NumberReport
+from service.contract.reports.number_report import NumberReport
 from service.contract.targets import NUMBER_POLICY
 from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Lineage

@@ -10,7 +10,8 @@ import pytest
 
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
-from service.contract.report import BESIDE_SETTINGS, ClassScore, Cost, LostSince, Report
+from service.contract.reports.class_report import ClassScore, LostSince, Report
+from service.contract.reports.facts import BESIDE_SETTINGS, Cost
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence
+from service.contract.reports.class_report import ClassEvidence
 from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import VectorInput
-from service.contract.report import LearningCurve
+from service.contract.reports.class_report import LearningCurve
 from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.classes import learning_curve as curve
 from service.learning.evaluation.classes.learning_curve import learning_curve

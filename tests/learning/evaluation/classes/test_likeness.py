@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.policy import GatePolicy, Renames
-from service.contract.report import Cost
+from service.contract.reports.facts import Cost
 from service.learning.data.rows import Bools, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers

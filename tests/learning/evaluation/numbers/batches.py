@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import GateReport
+from service.contract.reports.facts import GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid, goals_of

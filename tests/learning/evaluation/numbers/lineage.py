@@ -9,7 +9,7 @@ import numpy as np
 
 from service.contract.inputs import VectorInput
 from service.contract.number_policy import NumberPolicy
-from service.contract.number_report import NumberReport
+from service.contract.reports.number_report import NumberReport
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Array, Floats

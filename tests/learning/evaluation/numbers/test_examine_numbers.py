@@ -9,7 +9,8 @@ import pytest
 from service.contract import figures
 from service.contract.enums import Outcome, Verdict
 from service.contract.number_policy import NumberPolicy
-from service.contract.number_report import AnyReport, NumberReport
+from service.contract.reports import AnyReport
+from service.contract.reports.number_report import NumberReport
 from service.contract.tables import value_code
 from service.contract.targets.number_target import ColumnYardstick
 from service.learning.data.rows import Floats, Rows

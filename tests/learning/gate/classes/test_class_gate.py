@@ -8,7 +8,8 @@ import pytest
 
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import ContradictsClass, Forgets, GatePolicy
-from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, ClassEvidence, Rule
+from service.contract.reports.class_report import ClassEvidence
+from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, Rule
 from service.learning.gate.classes.class_gate import RULES, judge
 from service.learning.gate.classes.class_measurements import (
     ALL,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.sides import Folding, settle
 from service.learning.evaluation.classes.examine_classes import ClassContext

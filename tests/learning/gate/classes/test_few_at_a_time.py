@@ -11,7 +11,7 @@ import pytest
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
-from service.contract.report import Report
+from service.contract.reports.class_report import Report
 from service.learning.evaluation.classes.class_assessment import ClassPast
 from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import resolve

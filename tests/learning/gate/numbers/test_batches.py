@@ -7,7 +7,7 @@ import numpy as np
 from service.contract.enums import Outcome
 from service.contract.figures import amount
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import BY_CHANCE
+from service.contract.reports.facts import BY_CHANCE
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Floats
 from service.learning.evaluation.assessment import ExamAnswers

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.contract.enums import Outcome
-from service.contract.report import GateReport
+from service.contract.reports.facts import GateReport
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import Figures

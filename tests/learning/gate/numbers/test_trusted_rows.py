@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import BESIDE_SETTINGS
+from service.contract.reports.facts import BESIDE_SETTINGS
 from service.learning.data.rows import Floats
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.numbers.batch.figures import Figures

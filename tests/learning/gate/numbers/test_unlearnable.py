@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.enums import Outcome
-from service.contract.report import BY_CHANCE, GateReport
+from service.contract.reports.facts import BY_CHANCE, GateReport
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.gate.numbers.number_measurements import OwnOrder

@@ -1,25 +1,17 @@
-"""The report of an update: what was gained, what was forgotten, what it cost, and what the gate said."""
+"""The report of an update of a model of classes: what was gained, what was forgotten, and what the batch says."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from service.contract.enums import Interference, Outcome, Severity
-from service.contract.strict import Brief
+from service.contract.enums import Interference
+from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues
 
-TAKEN_BACK = "When the same rows from the same source were last taken back, before they came again."
-
-
-class Fact(Brief, BaseModel):
-    """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence". A newer service may tell more."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-
-HALF = 0.5
+BARELY = 0.5
+"""A class of which a smaller share of its own rows is recognised is not called known."""
 
 
 class ClassScore(Fact):
@@ -111,7 +103,7 @@ class NewClassesScore(Fact):
     after: float | None
     interval: tuple[float, float] | None
     rows: int = 0
-    classes: dict[str, ClassScore] = {}
+    classes: dict[str, ClassScore] = Field(default={})
     commonest: Commonest | None = Field(
         default=None,
         description="Of a first version of several classes: what always saying the commonest is right on, of the same "
@@ -121,7 +113,7 @@ class NewClassesScore(Fact):
     @property
     def barely(self) -> dict[str, ClassScore]:
         """Classes of which fewer than half of their own rows are recognised."""
-        return {name: score for name, score in self.classes.items() if score.accuracy < HALF}
+        return {name: score for name, score in self.classes.items() if score.accuracy < BARELY}
 
 
 class LostSince(Fact):
@@ -190,37 +182,7 @@ class ClassEvidence(Fact):
     confident: int
     conflicts: int
     expected: float = Field(description="Share of conflicts that trusted rows and the other classes make one expect.")
-    toward: dict[str, int] = {}
-
-
-class NewValue(Fact):
-    """A value of a category that the live version has not learned."""
-
-    value: str
-    rows: int = Field(description="Labelled rows of the update that have it.")
-    near: list[str] = Field(
-        default=[],
-        description="Learned values of its column that look like it, nearest first; none where most values are new.",
-    )
-
-
-NewValues = dict[str, list[NewValue]]
-"""New values by column, at most 100 of each, those with the most rows first."""
-
-
-class BatchPart(Fact):
-    """One of several batches that were learned together, beside the others."""
-
-    batch: str
-    rows: int
-    error: float = Field(
-        description="Mean error of the live version at its rows; of classes, the share that it answers otherwise."
-    )
-    others: float = Field(description="The same at the rows of the others.")
-    stands_out: bool = Field(description="Whether its error is surely, and at least twice, that of the others.")
-
-
-PARTS = "Of several batches that were stopped together, at most 100: those of the largest errors first."
+    toward: dict[str, int] = Field(default={})
 
 
 class BatchEvidence(Fact):
@@ -231,10 +193,10 @@ class BatchEvidence(Fact):
     expected: float | None = Field(default=None, description="Expected share of conflicts.")
     unfamiliar_share: float | None = None
     parts: list[BatchPart] = Field(default=[], description=PARTS)
-    suspect_rows: list[SuspectRow] = []
-    disputes: list[Dispute] = []
-    settled: list[Settled] = []
-    evidence: dict[str, ClassEvidence] = {}
+    suspect_rows: list[SuspectRow] = Field(default=[])
+    disputes: list[Dispute] = Field(default=[])
+    settled: list[Settled] = Field(default=[])
+    evidence: dict[str, ClassEvidence] = Field(default={})
     reconcilable: bool | None = None
     unlabelled: int = Field(default=0, description="Rows that came without a label.")
     taken_back_at: datetime | None = Field(default=None, description=TAKEN_BACK)
@@ -248,7 +210,7 @@ class BatchEvidence(Fact):
     new_values: NewValues = Field(
         default={}, description="By column of a table, at most 100 of each. Empty for a first version."
     )
-    notes: list[str] = []
+    notes: list[str] = Field(default=[])
 
 
 class MoreRows(Fact):
@@ -275,91 +237,6 @@ class LearningCurve(Fact):
     points: list[CurvePoint]
     classes: list[MoreRows]
     told: list[str] = Field(description="In plain sentences.")
-
-
-class Cost(Fact):
-    seconds: float = Field(description="Of the process that learned: from its order to the last stored byte.")
-    wait_seconds: float = Field(description="In the queue.")
-    rows: int
-    parameters_added: int
-    bytes_added: int
-    share_of_retraining: float | None = Field(
-        description="A fraction, 0.01 for a hundredth: multiply-adds of this update / those of joint retraining on all "
-        "learned rows, of the model's own network or, where it names none, of the mlp (images: cnn) auto would train."
-    )
-    multiply_adds: int = 0
-    parts: dict[str, float] = Field(
-        default={},
-        description="Where the seconds went, by phase: queue, handover (to the process that learns), reading, choosing "
-        "(of the method, by auto), features, training, solving, judging, storing, loading (before it is served).",
-    )
-
-
-BESIDE_SETTINGS = "That is beside what its settings make without the batch."
-"""Ends what a rule found that compares a version not with the one before but with its own settings."""
-BY_CHANCE = "so it passes."
-"""Ends what a rule found whose value is beyond its limit, and which passes by its other condition."""
-MOVE = '"expect": "move"'
-"""What to send where targets moved on purpose; stands in what a rule found that may be such a move."""
-
-
-class Rule(Fact):
-    """One rule of the gate. `passed` null: no evidence, which passes with a flag."""
-
-    name: str
-    number: int
-    limit: float | None
-    value: float | None
-    passed: bool | None
-    severity: Severity | None = None
-    why: str
-    figures: dict[str, int | float | str | list[str]] = Field(
-        default={},
-        description="What `why` counts and names, for a sentence in another language: rows and other counts, shares in "
-        "[0, 1], a class, a version. Which there are differs by rule; docs/gate.md lists them.",
-    )
-
-
-class GateReport(Fact):
-    brief: ClassVar = ("outcome", "why")
-
-    outcome: Outcome
-    rules: list[Rule]
-    unproven: bool = False
-    why: str = Field(default="", description="The sentence of the rule that decided.")
-
-
-class ShardFact(Fact):
-    """One stored part of a version, and which batches had a hand in it."""
-
-    part: str
-    digest: str
-    status: str = Field(
-        description='"recomputed", "never saw it" or "decided by it, holds nothing learned"; recomputed parts may come '
-        "out the same, such as values of categories that other batches have, too."
-    )
-
-
-class Certificate(Fact):
-    """Anybody can recompute it: digests of the sums over what the version still holds (docs/certificate.md)."""
-
-    feature_space: str | None
-    ledger_digest: str | None = Field(description="SHA-256 of the sums, laid out in docs/certificate.md.")
-    rows: int
-    removed: list[str] = Field(description="The batches taken back.")
-    shards: list[ShardFact]
-    decided: list[str] = Field(
-        description="What else they had decided: scale, lift, class order, or the method that auto chose."
-    )
-    exact: bool
-    torch: str
-    threads: int
-    processor: str = Field(
-        default="",
-        description="Instructions that torch computes with, such as AVX2 or AVX512: features may differ in their last "
-        "bit between two. Empty in certificates that are older than this field.",
-    )
-    seed: int
 
 
 class Report(Fact):
@@ -399,7 +276,7 @@ class Report(Fact):
     learning_curve: LearningCurve | None = Field(default=None, description="What more rows would bring.")
     certificate: Certificate | None = None
     method: dict[str, Any] = Field(default={}, description="What the method itself tells; docs/auto.md has the units.")
-    notes: list[str] = []
+    notes: list[str] = Field(default=[])
 
     few_far_out: ClassVar = False
     batches_far_out: ClassVar = frozenset[str]()

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import (
-    PARTS,
-    TAKEN_BACK,
-    BatchPart,
-    Certificate,
-    Cost,
-    Fact,
-    GateReport,
-    NewValues,
-    Report,
-    SuspectRow,
-)
+from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues
 
 OF_ALL_ROWS = (1, 2, 13)
 """Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
+
 FEW_ROWS = 10
 """So many rows far out may be why an update was stopped."""
+
 MOST_OUTLIERS = 100
 """Targets far out that a report lists."""
 
@@ -224,20 +215,3 @@ class NumberReport(Fact):
         names = [name for name in self.yardsticks if name in ("mean", "last", "column")]
         name = min(names, key=lambda each: abs(self.yardsticks[each].mae - error), default=None)
         return None if name is None else (name, error)
-
-
-AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
-"""The report of an update, of classes or of numbers: neither is valid as the other."""
-AnySuspect = SuspectRow | OutlierRow
-"""A row that may be wrong, of either kind of target."""
-
-
-def batches_apart(report: AnyReport) -> set[str]:
-    """Of batches that were judged together those that stand out, and those with targets far out."""
-    return {*report.batches_far_out} | {part.batch for part in report.batch.parts if part.stands_out}
-
-
-def nothing_left(report: AnyReport) -> bool:
-    """Whether a retraction took back all that was learned, and put nothing in its place."""
-    proof = report.certificate
-    return proof is not None and not proof.rows and not report.cost.rows

@@ -1,0 +1,27 @@
+"""Reports of updates, by kind of target."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from service.contract.reports.class_report import Report, SuspectRow
+from service.contract.reports.number_report import NumberReport, OutlierRow
+
+AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
+"""The report of an update, of classes or of numbers: neither is valid as the other."""
+
+AnySuspect = SuspectRow | OutlierRow
+"""A row that may be wrong, of either kind of target."""
+
+
+def batches_apart(report: AnyReport) -> set[str]:
+    """Of batches that were judged together those that stand out, and those with targets far out."""
+    return {*report.batches_far_out} | {part.batch for part in report.batch.parts if part.stands_out}
+
+
+def nothing_left(report: AnyReport) -> bool:
+    """Whether a retraction took back all that was learned, and put nothing in its place."""
+    proof = report.certificate
+    return proof is not None and not proof.rows and not report.cost.rows
