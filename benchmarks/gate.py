@@ -118,8 +118,12 @@ class Judged:
     after: float
 
     @property
+    def live(self) -> bool:
+        return self.verdict == "promoted"
+
+    @property
     def harmful(self) -> bool:
-        return self.verdict == "promoted" and self.before - self.after >= COSTLY
+        return self.live and self.before - self.after >= COSTLY
 
 
 def honest(rows: Rows, random: np.random.Generator) -> Rows:
@@ -292,7 +296,7 @@ def report(updates: Sequence[Judged]) -> Iterator[str]:
         )
         yield ""
         bad, good = ([j for j in of_stream if j.good is want] for want in (False, True))
-        harmful, stopped = sum(j.harmful for j in bad), sum(j.verdict != "promoted" for j in good)
+        harmful, stopped = sum(j.harmful for j in bad), sum(not j.live for j in good)
         yield reached(f"{stream}: of {len(bad)} bad updates, promoted and costly", harmful, 0)
         yield reached(f"{stream}: of {len(good)} good updates, not promoted", stopped, len(good) // 50)
         renamed = [j for j in bad if j.kind in (ONE_NAME, ALL_NAMES)]
@@ -327,26 +331,49 @@ def main(words: Sequence[str] | None = None) -> int:
     return finished(lambda: run(arguments))
 
 
+AnyJudged = Judged | JudgedNumbers | InARow
+
+
 def run(arguments: argparse.Namespace) -> Iterator[str]:
-    """All streams and seeds; classes and numbers each by what can be wrong with them."""
-    updates, batches, in_a_row = list[Judged](), list[JudgedNumbers](), list[InARow]()
+    """All streams and seeds; classes and numbers each by what can be wrong with them.
+
+    A run that is cut off is not lost: the file of results has every update by then, and standard error a line of each
+    stream and seed.
+    """
+    done = list[AnyJudged]()
     streams = [_stream(name, arguments.data, 0) for name in arguments.streams]  # what is missing is said at once
     rounds = [(s, k) for s in streams for k in arguments.seeds or range(1 if s.numbers else 5)]
     with bar(len(rounds)) as advance:
         for one, seed in rounds:
             stream = _stream(one.name, arguments.data, seed).first(arguments.batches)
-            if stream.numbers is None:
-                kinds = input_kinds(stream.input) if arguments.inputs else kinds_of(stream)
-                updates += judged(stream.aside(), arguments.method, kinds)
-            elif arguments.in_a_row:
-                in_a_row += judged_in_a_row(stream, arguments.points, arguments.method, arguments.in_a_row)
-            else:
-                batches += judged_numbers(stream, arguments.points, arguments.method, arguments.inputs, arguments.rows)
-            advance(f"{stream.name} {seed}")
-    write([*updates, *batches, *in_a_row], arguments.json)
+            before = len(done)
+            for update in _judged(stream, arguments):
+                write([update], arguments.json)
+                done.append(update)
+            advance(f"{stream.name} {seed}: {_in_a_line(done[before:])}")
+    updates = [j for j in done if isinstance(j, Judged)]
+    batches = [j for j in done if isinstance(j, JudgedNumbers)]
+    in_a_row = [j for j in done if isinstance(j, InARow)]
     yield from report(updates) if updates else ()
     yield from number_report(batches) if batches else ()
     yield from in_a_row_report(in_a_row) if in_a_row else ()
+
+
+def _judged(stream: Stream, arguments: argparse.Namespace) -> Iterator[AnyJudged]:
+    method, points = arguments.method, arguments.points
+    if stream.numbers is None:
+        kinds = input_kinds(stream.input) if arguments.inputs else kinds_of(stream)
+        yield from judged(stream.aside(), method, kinds)
+    elif arguments.in_a_row:
+        yield from judged_in_a_row(stream, points, method, arguments.in_a_row)
+    else:
+        yield from judged_numbers(stream, points, method, arguments.inputs, arguments.rows)
+
+
+def _in_a_line(updates: Sequence[AnyJudged]) -> str:
+    good, bad = ([j for j in updates if j.good is want] for want in (True, False))
+    stopped, harmful = sum(not j.live for j in good), sum(j.live and j.harmful for j in bad)
+    return f"{stopped} of {len(good)} good ones stopped, {harmful} of {len(bad)} bad ones live and harmful"
 
 
 def _stream(name: str, folder: Path | None, seed: int) -> Stream:

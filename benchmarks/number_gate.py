@@ -100,6 +100,14 @@ class JudgedNumbers:
     why: str
 
     @property
+    def good(self) -> bool:
+        return self.way == RIGHT
+
+    @property
+    def live(self) -> bool:
+        return self.verdict == "promoted"
+
+    @property
     def harmful(self) -> bool:
         return self.rise > HARM
 
@@ -145,17 +153,17 @@ def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
     came = {way: of_way for way in (*WAYS, *SLIPS) if (of_way := [j for j in updates if j.way == way])}
     yield table(columns, [_line(way, of_way) for way, of_way in came.items()])
     yield ""
-    right = [j for j in updates if j.way == RIGHT]
-    stopped = sum(j.verdict != "promoted" for j in right) / max(len(right), 1)
+    right = [j for j in updates if j.good]
+    stopped = sum(not j.live for j in right) / max(len(right), 1)
     yield reached(f"of {len(right)} right batches, not promoted", stopped, STOPPED)
     for when, harmful in (
         ("after the first three batches", [j for j in updates if j.harmful and j.at >= EARLY]),
         ("in the first three", [j for j in updates if j.harmful and j.at < EARLY]),
     ):
-        live = sum(j.verdict == "promoted" for j in harmful) / max(len(harmful), 1)
+        live = sum(j.live for j in harmful) / max(len(harmful), 1)
         yield reached(f"of {len(harmful)} harmful ones {when}, promoted", live, LIVE)
     for j in right:
-        if j.verdict != "promoted":
+        if not j.live:
             yield f"  {j.stream}, batch {j.at}: {j.why}"
 
 
@@ -179,7 +187,19 @@ class InARow:
     @property
     def first(self) -> int | None:
         """Which of them went live first, from 1."""
-        return self.verdicts.index("promoted") + 1 if "promoted" in self.verdicts else None
+        return self.verdicts.index("promoted") + 1 if self.live else None
+
+    @property
+    def good(self) -> bool:
+        return self.way == RIGHT
+
+    @property
+    def live(self) -> bool:
+        return "promoted" in self.verdicts
+
+    @property
+    def harmful(self) -> bool:
+        return self.rise > HARM
 
 
 def judged_in_a_row(stream: Stream, points: int, method: Mapping[str, Any] | str, times: int) -> Iterator[InARow]:
@@ -210,5 +230,5 @@ def in_a_row_report(rows: Sequence[InARow]) -> Iterator[str]:
     for way in dict.fromkeys(row.way for row in rows):
         of_way = [row for row in rows if row.way == way]
         counts = [sum(row.first == k for row in of_way) for k in [*range(1, times + 1), None]]
-        lines.append([way, *map(str, counts), str(sum(row.rise > HARM and row.first is not None for row in of_way))])
+        lines.append([way, *map(str, counts), str(sum(row.live and row.harmful for row in of_way))])
     yield table(columns, lines)

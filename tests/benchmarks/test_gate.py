@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import gate
 from benchmarks.columns import SENT, compared
 from benchmarks.erosion import ONE_CLASS, SPREAD, eroded
 from benchmarks.gate import (
     KINDS,
     LARGEST,
     NEW_NAME,
+    Kind,
     base_rows,
+    honest,
     input_kinds,
     look_alike,
     most_late,
     none_late,
     one_renamed,
     scattered,
+    shuffled,
     two_late,
     two_merged,
 )
@@ -96,6 +102,29 @@ def test_a_live_version_leaves_rows_for_every_update() -> None:
     assert base_rows("digits-images", 1437, late=False) == 600
     assert base_rows("small", 287, late=True) == 287
     assert base_rows("tiny", 100, late=False) == 50
+
+
+def test_a_run_that_is_cut_off_leaves_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = list[int]()
+
+    def cut_off(rows: Rows, random: np.random.Generator) -> Rows:
+        draws.append(len(rows))
+        if len(draws) == 2:
+            raise KeyboardInterrupt
+        return rows
+
+    kinds = (Kind("honest", True, (20,), honest), Kind("shuffled labels", False, (100,), shuffled))
+    monkeypatch.setattr(gate, "KINDS", (*kinds, Kind("cut off", None, (20,), cut_off)))
+    file = tmp_path / "results.json"
+    with pytest.raises(KeyboardInterrupt):
+        gate.main(["--streams=digits-images", "--seeds=2", "--method=ridge", f"--json={file}"])
+    done = [(update["seed"], update["kind"]) for update in map(json.loads, file.read_text().splitlines())]
+    assert done == [(0, "honest"), (0, "shuffled labels"), (0, "cut off"), (1, "honest"), (1, "shuffled labels")]
+    said = capsys.readouterr().err
+    assert "digits-images 0: 0 of 1 good ones stopped, 0 of 1 bad ones live and harmful" in said
+    assert "digits-images 1" not in said
 
 
 def test_seeds_are_at_least_one() -> None:
