@@ -13,7 +13,7 @@ from service.contract.enums import Action
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import models, paging, versions
 from service.registry.callers import audit
-from service.registry.sql.database import LARGEST, Reader, now
+from service.registry.sql.database import LARGEST, Reader, clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Deployment, Model, Version
 
@@ -127,7 +127,7 @@ def put(session: Session, model: Model, name: str, number: int, by: str, most: i
         if count >= most:
             raise Conflict(f"{model.name} has {most:,} aliases already. Delete one that is no longer used.")
     alias = known or Alias(model_id=model.id, name=name)
-    alias.version_id, alias.by, alias.at = target.id, by, now()
+    alias.version_id, alias.by, alias.at = target.id, by, clock(session)
     session.add(alias)
     audit.record(session, Action.ALIAS_PUT, model.name, name, f"version {number}")
     return known is None

@@ -19,7 +19,7 @@ from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, THERE, WAITING
-from service.registry.sql.database import among, elements, now
+from service.registry.sql.database import among, clock, elements
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -81,7 +81,7 @@ def add(session: Session, model: Model, arrival: Arrival, received: str, **other
     """Adds a batch; `others`: what is otherwise than it arrived. What happens to it later begins as None. `received`:
     how much it is, for the audit."""
     facts = {name: value for name, value in vars(arrival).items() if name not in ("again", "space")} | others
-    batch = Batch(**facts, model_id=model.id, by=acting().by, received_at=now())
+    batch = Batch(**facts, model_id=model.id, by=acting().by, received_at=clock(session))
     session.add(batch)
     session.flush()
     audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, received)
@@ -91,7 +91,7 @@ def add(session: Session, model: Model, arrival: Arrival, received: str, **other
 def retract(session: Session, model: Model, batch: Batch, reason: str = "") -> None:
     """Marks a batch as taken back: nothing learns it any more. Once more changes nothing."""
     if batch.retracted_at is None:
-        batch.retracted_at = now()
+        batch.retracted_at = clock(session)
         audit.record(session, Action.BATCH_RETRACTED, model.name, batch.id, reason)
 
 

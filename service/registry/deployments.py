@@ -15,7 +15,7 @@ from service.errors import Conflict, Erased
 from service.registry import batches, paging, versions
 from service.registry.callers import audit
 from service.registry.sql.conditions import STANDING
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
@@ -174,7 +174,7 @@ def _move(session: Session, model: Model, version: Version, undoes: int | None, 
         "left_out": _missed(session, less),
         "reason": reason,
         "by": by,
-        "at": now(),
+        "at": clock(session),
     }
     session.flush()
     # the two statements themselves: through the session's unit of work they take four times as long

@@ -17,7 +17,7 @@ from service.registry import batches, paging, states, versions
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import ANONYMOUS, SERVICE
 from service.registry.sql.conditions import RETRACTED
-from service.registry.sql.database import elements, now
+from service.registry.sql.database import clock, elements
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update
@@ -46,7 +46,7 @@ def open_all(session: Session, model: Model, update: Update, disputed: Sequence[
             rows=each.rows,
             source=each.source,
             by=update.by,
-            opened_at=now(),
+            opened_at=clock(session),
             reason="",
         )
         session.add(dispute)
@@ -82,7 +82,7 @@ def settle_by_hand(session: Session, dispute: Dispute, verdict: str, by: str, re
 def _settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str, audited: str) -> None:
     if (state := _state(dispute, _decisions(session, [dispute]).get(dispute.id))) is not DisputeState.OPEN:
         raise Conflict(f"Dispute {dispute.id} is {state} already.", state=state)
-    dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, now(), reason
+    dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, clock(session), reason
     action = Action.DISPUTE_CONFIRMED if verdict == DisputeState.CONFIRMED else Action.DISPUTE_REFUTED
     audit.record(session, action, session.get_one(Model, dispute.model_id).name, dispute.id, audited)
 

@@ -21,7 +21,7 @@ from service.registry import batches, paging, states
 from service.registry.callers import audit
 from service.registry.callers.reach import Reach
 from service.registry.sql.conditions import OPEN, RETRACTED
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
 
@@ -52,7 +52,7 @@ def create(session: Session, request: CreateModel) -> Model:
         leave_out=_left_out(request.leave_out, request.input, target),
         keep_versions=request.keep_versions,
         folding={},
-        created_at=now(),
+        created_at=clock(session),
     )
     session.add(model)
     session.flush()
@@ -178,7 +178,7 @@ def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any
 def archive(session: Session, model: Model) -> None:
     """Stops serving and learning; the history stays, and the name stays taken where there is any. What was to be erased
     still is."""
-    model.archived_at = now()
+    model.archived_at = clock(session)
     audit.record(session, Action.MODEL_ARCHIVED, model.name)
     going = select(Update).where(Update.model_id == model.id, OPEN, Update.erase.is_(False))
     for update in session.scalars(going):

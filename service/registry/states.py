@@ -16,7 +16,7 @@ from service.errors import Conflict
 from service.registry import batches
 from service.registry.callers import audit
 from service.registry.sql.conditions import OPEN
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 
 S = UpdateState
@@ -45,7 +45,7 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         raise Conflict(why, state=update.state)
     update.state = to
     if to in FINAL:
-        update.finished_at = now()
+        update.finished_at = clock(session)
         if update.trainings is not None:
             saves_of_ended(session).add((update.model_id, update.trainings))
         update.lease_until = update.progress = update.trainings = None
@@ -77,7 +77,7 @@ def _settle(session: Session, update: Update) -> None:
     unfinished = unfinished.where(Update.model_id == update.model_id, OPEN, Update.id != update.id)
     busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
     for batch in batches.by_id(session, sorted({*update.batches, *(update.adds or ())} - busy)):
-        batch.settled_at = now()
+        batch.settled_at = clock(session)
 
 
 def _end(session: Session, update: Update) -> str:
@@ -91,7 +91,7 @@ def _end(session: Session, update: Update) -> str:
 
 def note(session: Session, update: Update, kind: str, **detail: Any) -> None:
     """Appends an event without a move."""
-    session.add(UpdateEvent(update_id=update.id, at=now(), kind=kind, detail=detail))
+    session.add(UpdateEvent(update_id=update.id, at=clock(session), kind=kind, detail=detail))
 
 
 def verdict(kind: UpdateKind, outcome: Outcome, promotion: Promotion, base_is_live: bool) -> Verdict:

@@ -15,7 +15,7 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
-from service.registry.sql.database import among, now
+from service.registry.sql.database import among, clock
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
@@ -63,7 +63,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         fence=0,
         run_after=0.0,
         cancel_requested=False,
-        created_at=now(),
+        created_at=clock(session),
     )
     session.add(update)
     session.flush()

@@ -16,7 +16,7 @@ from service.registry import batches, paging
 from service.registry.batches import SLIM
 from service.registry.callers import audit
 from service.registry.sql.conditions import OPEN, RETRACTED, STANDING, THERE
-from service.registry.sql.database import LARGEST, now
+from service.registry.sql.database import LARGEST, clock
 from service.registry.sql.learned import EVERY, difference, holds, learned_of, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
@@ -94,7 +94,7 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
         rows=_rows(session, parent, more, less),
         update_id=update.id if update is not None else None,
         bytes=sum(s["bytes"] for s in made.shards),
-        created_at=now(),
+        created_at=clock(session),
     )
     session.add(version)
     session.flush()
@@ -166,7 +166,7 @@ def remove_old(session: Session, model: Model, most: int) -> tuple[list[int], se
     parts = {part["digest"] for version in old for part in version.shards}
     bits = {version.bits for version in old if version.bits is not None}
     for version in old:
-        version.erased_at, version.shards, version.bits = now(), [], None
+        version.erased_at, version.shards, version.bits = clock(session), [], None
         audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"keep_versions {model.keep_versions}")
     return [version.number for version in old], parts, bits
 

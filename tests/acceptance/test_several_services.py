@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -117,6 +118,10 @@ def test_a_worker_whose_clock_is_an_hour_ahead_steals_no_lease_and_loses_none(cl
     done = [network.end(order) for network, order in zip(networks, orders, strict=True)]
     wrong.end()
     assert [(update["state"], update["attempts"]) for update in done] == [("succeeded", 1)] * 3
+    moments = ("created_at", "started_at", "finished_at")
+    times = [[datetime.fromisoformat(update[name]) for name in moments] for update in done]
+    assert all(created <= started <= finished for created, started, finished in times)
+    assert all(finished - created < timedelta(hours=1) for created, _, finished in times)
     for network in networks:
         network.http.close()
 

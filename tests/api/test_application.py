@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.api.access import keyring
+from service.api.access.keyring import Keyring
 from service.api.application import ROUTERS
 from service.errors import TsuikaError
 from service.learning.methods import METHODS
@@ -39,7 +39,7 @@ def test_every_route_needs_a_key_that_is_good(make_api: MakeApi, monkeypatch: py
     own = {"Authorization": f"Bearer {revoked['secret']}"}
     assert api("DELETE", f"/v1/keys/{revoked['id']}", headers=own).status_code == 204
     ended = api.ok("POST", "/v1/keys", {**order, "expires_at": soon.isoformat()}, headers=operator)
-    monkeypatch.setattr(keyring, "now", lambda: now() + 3601.0)
+    monkeypatch.setattr(Keyring, "_now", lambda _: now() + 3601.0)
     bad = ["wrong", "secrets", revoked["secret"], ended["secret"]]
     words = ["Basic secret", "Bearer", *(f"Bearer {secret}" for secret in bad)]
     for headers in ({}, *({"Authorization": word} for word in words)):

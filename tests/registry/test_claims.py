@@ -28,9 +28,8 @@ ERROR = {"title": "Learning failed", "detail": "the rows are damaged"}
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time stands at 1000 until it is moved on by so many seconds."""
     at = [1000.0]
-    for module in (updates, states):
-        monkeypatch.setattr(module, "now", lambda: at[0])
-    monkeypatch.setattr(leases, "clock", lambda _: at[0])
+    for module in (updates, states, leases):
+        monkeypatch.setattr(module, "clock", lambda _: at[0])
 
     def wait(seconds: float) -> None:
         at[0] += seconds

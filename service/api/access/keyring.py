@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+import time
 
 from sqlalchemy.orm import Session
 from starlette.types import Scope
@@ -20,7 +21,7 @@ from service.api.limits.request_checks import CALLER, COUNTED, SIGNED_IN, check_
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
 from service.registry.callers.keys import PREFIX_LENGTH, StoredKey
-from service.registry.sql.database import Database, now
+from service.registry.sql.database import Database, clock
 from service.settings import Settings
 
 PUBLIC = ALIVE | READY | {"/openapi.json"}
@@ -41,6 +42,8 @@ class Keyring:
         self._usual = b"Bearer " + self._bootstrap if self._bootstrap else None
         self._rates = Rates()
         self._mark: int | None = None
+        self._ahead = 0.0
+        """By how much the clock of the database is ahead of the monotonic one here."""
         self._keys = keys.UNREAD
         self.reading = threading.Lock()
         """Held from before a session of `read` begins, so that no older state overwrites a newer one."""
@@ -55,7 +58,7 @@ class Keyring:
     def _bootstraps(self) -> bool:
         """Whether TSUIKA_KEY, where it is set, opens all: until another key does."""
         until = self._keys.admin_until
-        return until is None or now() >= until
+        return until is None or self._now() >= until
 
     @property
     def up_to_date(self) -> bool:
@@ -80,7 +83,7 @@ class Keyring:
         bootstrap, changed = self._bootstrap, self._keys.by_prefix is not before.by_prefix
         if bootstrap and changed and keys.was_made(session, self._keys.secret, bootstrap.decode()):
             self._bootstrap = self._usual = None  # it is that key and no more, also once it has ended
-        self._mark = mark
+        self._mark, self._ahead = mark, clock(session) - time.monotonic()
 
     def admit(self, scope: Scope) -> Caller:
         """Who calls; each request is counted once, and all that a page asks as one. Compares keys in constant time.
@@ -116,14 +119,14 @@ class Keyring:
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH], keys.NOBODY)
             if self._is(stored, key):
-                if stored.is_good(now()):
+                if stored.is_good(self._now()):
                     return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
                 ended = stored.id
         if scope["path"] in PUBLIC:
             return STRANGER
         if bootstrap:
             raise Unauthorized(HAS_ADMIN)
-        if self._bootstrap is None and not self._keys.any_good(now()):
+        if self._bootstrap is None and not self._keys.any_good(self._now()):
             raise Unauthorized("All keys of this service have ended. On its machine `tsuika keys create` makes one.")
         if ended is not None:
             raise Unauthorized(f"The key {ended} has ended. Ask whoever runs the service for a new one.")
@@ -134,7 +137,7 @@ class Keyring:
         """Whether who was admitted would be so now: a key may have been revoked since, or have ended."""
         if caller in (HOST, OPERATOR):
             return self._bootstraps if caller == OPERATOR else not self.asks
-        return any(key.id == caller.name and key.is_good(now()) for key in self._keys.by_prefix.values())
+        return any(key.id == caller.name and key.is_good(self._now()) for key in self._keys.by_prefix.values())
 
     def may_see(self, scope: Scope) -> bool:
         """Whether an answer that needs no key may name models: to who holds a key that reaches all or, where none is
@@ -145,6 +148,10 @@ class Keyring:
         except (ForbiddenHost, Unauthorized):
             return False
         return caller.models is None
+
+    def _now(self) -> float:
+        """By the clock of the database, which no prediction needs to ask: when keys end is written by it."""
+        return self._ahead + time.monotonic()
 
     def _is(self, stored: StoredKey, key: str) -> bool:
         """Whether the key is the one of the stored hash; it may have ended. A prefix that nobody has takes as long."""

@@ -48,21 +48,21 @@ def create_key(request: Request, shared: Shared) -> Response:
 
     def act(session: Session) -> Effect:
         key, secret = keys.create(session, order, by)
-        return Effect(201, {"key": key.id}, shared.keyring.reread, keys.new_resource(key, secret))
+        return Effect(201, {"key": key.id}, shared.keyring.reread, keys.new_resource(session, key, secret))
 
     done = shared.posts.run(attempt(request, body.members), lambda _: act)
     location = {"Location": f"/v1/keys/{done.names['key']}", **done.headers}
     if done.resource is not None:
         return answer(done.resource, done.status, location)
     with shared.runtime.database.reading() as session:
-        return answer(keys.new_resource(keys.get(session, done.names["key"]), None), done.status, location)
+        return answer(keys.new_resource(session, keys.get(session, done.names["key"]), None), done.status, location)
 
 
 @routes.get("/v1/keys", tags=["keys"], response_model=resources.Page[contract.Key], responses=refusals())
 def list_keys(shared: Shared, page: Page) -> Response:
     """Keys, newest first, revoked ones too; never their secrets."""
     with shared.runtime.database.reading() as session:
-        return list_page(page, partial(keys.page, session), keys.resources_of)
+        return list_page(page, partial(keys.page, session), partial(keys.resources_of, session))
 
 
 @routes.get("/v1/keys/current", tags=["keys"], response_model=contract.CurrentKey, responses=refusals())
@@ -77,7 +77,7 @@ def get_current_key(request: Request, shared: Shared) -> Response:
 def get_key(shared: Shared, key: str) -> Response:
     """A key: what it may do, and until when."""
     with shared.runtime.database.reading() as session:
-        return answer(keys.resource(keys.get(session, key)))
+        return answer(keys.resource(session, keys.get(session, key)))
 
 
 @routes.delete("/v1/keys/{key}", tags=["keys"], status_code=204, responses=refusals(404))

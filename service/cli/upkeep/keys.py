@@ -79,7 +79,7 @@ def list_keys(as_json: Json = False) -> int:
             cursor: str | None = None
             while True:
                 rows, cursor = keys.page(session, AT_ONCE, cursor)
-                listed += map(keys.resource, rows)
+                listed += keys.resources_of(session, rows)
                 if cursor is None:
                     break
     items = [key.model_dump(mode="json") for key in listed]
@@ -97,7 +97,7 @@ def revoke(key: Annotated[str, Argument(metavar="KEY", help="Its id, key_...")],
         act_as(COMMAND_LINE)
         with opened.writing() as session:
             keys.revoke(session, record := keys.get(session, key))
-            ended = keys.resource(record)
+            ended = keys.resource(session, record)
     print_result("key", ended.model_dump(mode="json"), [_line(ended)], as_json)
     return DONE
 
@@ -134,8 +134,8 @@ def _create(opened: Database, order: CreateKey, as_json: bool) -> None:
     try:
         with opened.writing() as session:
             key, secret = keys.create(session, order, COMMAND_LINE.by)
-            made = keys.resource(key)
-            old = None if key.replaces is None else _line(keys.resource(keys.get(session, key.replaces)))
+            made = keys.resource(session, key)
+            old = None if key.replaces is None else _line(keys.resource(session, keys.get(session, key.replaces)))
     except InvalidContent as error:
         raise _at(error.errors[0][0].split("/")[1], error.detail) from None
     if as_json:

@@ -23,7 +23,7 @@ from service.contract import keys as contract_keys
 from service.contract.enums import Action
 from service.registry import paging
 from service.registry.callers.actor import acting
-from service.registry.sql.database import CLOCK, Reader, clock
+from service.registry.sql.database import Reader, clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import AuditEntry
 
@@ -32,8 +32,7 @@ FIRST = "0" * 64
 AT_ONCE = 1000
 """Rows that `verify` reads at once."""
 _audit = AuditEntry.metadata.tables[AuditEntry.__tablename__]
-_LAST = select(_audit.c.id, _audit.c.hash).order_by(_audit.c.id.desc()).limit(1)  # made once: each change runs both
-_LAST_AND_CLOCK = _LAST.add_columns(CLOCK.label("clock"))
+_LAST = select(_audit.c.id, _audit.c.hash).order_by(_audit.c.id.desc()).limit(1)  # made once: each change runs it
 _INSERT = insert(_audit)
 
 
@@ -132,10 +131,8 @@ def verify(reader: Reader, head: str | None = None) -> Verified:
 def _last(session: Session) -> tuple[int, str, float]:
     """Number and hash of the last row, and the time by the clock of the database. Nobody else writes one until a
     transaction that writes ends: they take turns."""
-    beside = session.get_bind().dialect.name != "sqlite"
-    last = session.connection().execute(_LAST_AND_CLOCK if beside else _LAST).one_or_none()
-    at = float(last.clock) if beside and last is not None else clock(session)
-    return (0, FIRST, at) if last is None else (last.id, last.hash, at)
+    last = session.connection().execute(_LAST).one_or_none()
+    return (0, FIRST, clock(session)) if last is None else (last.id, last.hash, clock(session))
 
 
 def _follows(row: Mapping[str, Any], before: str) -> bool:

@@ -24,7 +24,7 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, paging
 from service.registry.callers import audit
 from service.registry.callers.reach import ANY_ENDING, Reach
-from service.registry.sql.database import clock, now
+from service.registry.sql.database import clock
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import ApiKey
@@ -109,7 +109,7 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
         queued=order.queued or (old and old.queued),
         replaces=None if old is None else old.id,
         by=by,
-        created_at=now(),
+        created_at=clock(session),
         expires_at=expires_at,
     )
     session.add(key)
@@ -125,7 +125,7 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
 def revoke(session: Session, key: ApiKey) -> None:
     """Makes a key useless, at once here and within a poll elsewhere; again changes nothing."""
     if key.revoked_at is None:
-        key.revoked_at = now()
+        key.revoked_at = clock(session)
         audit.record(session, Action.KEY_REVOKED, subject=key.id)
 
 
@@ -162,7 +162,7 @@ def snapshot(session: Session, before: Keys = UNREAD) -> Keys:
     last = audit.last_row(session)
     if before is not UNREAD and last >= before.audited and not audit.any_since(session, before.audited, CHANGES):
         return replace(before, audited=last)
-    recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now() - ENDED_SECONDS)
+    recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > clock(session) - ENDED_SECONDS)
     known = {
         key.prefix: _stored(key) for key in session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None), recent))
     }
@@ -206,21 +206,22 @@ def current(session: Session, name: str, scopes: Collection[KeyScope]) -> contra
     return shown(contract_keys.CurrentKey, key)
 
 
-def resource(key: ApiKey) -> contract_keys.Key:
-    return shown(contract_keys.Key, key, good=_is_good(key))
+def resource(session: Session, key: ApiKey) -> contract_keys.Key:
+    return resources_of(session, [key])[0]
 
 
-def new_resource(key: ApiKey, secret: str | None) -> contract_keys.NewKey:
+def new_resource(session: Session, key: ApiKey, secret: str | None) -> contract_keys.NewKey:
     """A key with its secret, as its maker sees it."""
-    return shown(contract_keys.NewKey, key, good=_is_good(key), secret=secret)
+    return shown(contract_keys.NewKey, key, good=_is_good(key, clock(session)), secret=secret)
 
 
-def resources_of(keys: Collection[ApiKey]) -> list[contract_keys.Key]:
-    return [resource(key) for key in keys]
+def resources_of(session: Session, keys: Collection[ApiKey]) -> list[contract_keys.Key]:
+    at = clock(session)
+    return [shown(contract_keys.Key, key, good=_is_good(key, at)) for key in keys]
 
 
-def _is_good(key: ApiKey) -> bool:
-    return key.revoked_at is None and _stored(key).is_good(now())
+def _is_good(key: ApiKey, at: float) -> bool:
+    return key.revoked_at is None and _stored(key).is_good(at)
 
 
 def _to_replace(session: Session, key_id: str | None) -> ApiKey | None:
@@ -230,7 +231,7 @@ def _to_replace(session: Session, key_id: str | None) -> ApiKey | None:
         key = get(session, key_id)
     except NotFound as error:
         raise InvalidContent.at("/replaces", error.detail) from None
-    if not _is_good(key):
+    if not _is_good(key, clock(session)):
         raise Conflict(f"Key {key.id} was revoked or has expired. Make a new one without `replaces`.")
     return key
 

@@ -42,6 +42,7 @@ Look = Callable[[], None]
 """Asks the store for bytes that a transaction is about to name."""
 E = TypeVar("E", bound=Exception)
 _MARKS = "marks"
+_AHEAD = "ahead"  # of a session that writes: by how much the clock of the database is ahead of the monotonic one here
 _READS, _WRITES = "The database is busy with other reads", "Another write is still at work"
 LARGEST = 2**63 - 1
 """The largest whole number that a column holds."""
@@ -106,7 +107,8 @@ class Database(ABC):
         ):
             session.connection()
             session.info[KNOWN] = ChainMap({}, self._learned)  # its own is no fact before the commit
-            self._begun(connection, look)
+            if (at := self._begun(connection, look)) is not None:
+                session.info[_AHEAD] = at - time.monotonic()
             yield session
             session.flush()
             self._committing(connection)
@@ -193,9 +195,10 @@ class Database(ABC):
         return nullcontext()
 
     @abstractmethod
-    def _begun(self, connection: Connection, look: Look | None) -> None:
+    def _begun(self, connection: Connection, look: Look | None) -> float | None:
         """Called once a transaction that writes has begun: it waits for its turn, and where the lock is part of the
-        transaction it looks before. Raises SchemaMismatch where the tables are not ours."""
+        transaction it looks before. -> the time by the clock of its server; None where it is that of this host. Raises
+        SchemaMismatch where the tables are not ours."""
 
     @abstractmethod
     def _alone_with_bytes(self) -> AbstractContextManager[Connection]:
@@ -239,16 +242,14 @@ def now() -> float:
     return time.time()
 
 
-CLOCK = func.extract("epoch", func.clock_timestamp())
-"""That of PostgreSQL, as a column of what is asked anyway."""
-
-
 def clock(session: Session) -> float:
     """Seconds since the epoch, UTC, by the clock that all who use the database share: its own; that of the host where
-    it is a file, since one host alone uses it."""
+    it is a file, since one host alone uses it. In a session of `writing` it asks nobody."""
     if session.get_bind().dialect.name == "sqlite":
         return now()
-    return float(session.scalars(select(CLOCK)).one())
+    if (ahead := session.info.get(_AHEAD)) is not None:
+        return float(ahead + time.monotonic())
+    return float(session.scalars(select(func.extract("epoch", func.clock_timestamp()))).one())
 
 
 def elements(session: Session, texts: InstrumentedAttribute[Any] | ColumnElement[Any]) -> TableValuedAlias:

@@ -60,17 +60,19 @@ class Postgres(Database):
         super().__init__(url, schema.name_of(url), readers, writers)
         self._listener = Listener(url)
         most = math.ceil(bounds.turn_seconds * 1000)
-        self._turn = f"{_TURN}, set_config('idle_in_transaction_session_timeout', '{most}', true)"
+        timeout = f"set_config('idle_in_transaction_session_timeout', '{most}', true)"
+        self._turn = f"{_TURN}, {timeout}, extract(epoch from clock_timestamp())"
         self._closed = False
         for engine in (self.readers, self.writers):
             event.listen(engine, "checkin", self._returned)
 
-    def _begun(self, connection: Connection, look: Look | None) -> None:
+    def _begun(self, connection: Connection, look: Look | None) -> float:
         if look is not None:
             connection.exec_driver_sql(_NAMES)
             look()
-        connection.exec_driver_sql(self._turn)
+        *_, at = connection.exec_driver_sql(self._turn).one()
         schema.check(self.name, connection.scalar(text(schema.REVISION)))
+        return float(at)
 
     @contextmanager
     def _alone_with_bytes(self) -> Iterator[Connection]:

@@ -53,12 +53,13 @@ class Sqlite(Database):
             look()
             yield
 
-    def _begun(self, connection: Connection, look: Look | None) -> None:
+    def _begun(self, connection: Connection, look: Look | None) -> float | None:
         self._began = self.mark(), _commits(connection.connection)
         state = connection.connection.driver_connection, self._began[1]
         if state != self._ours:  # what others have committed may be other tables
             schema.check(self.name, connection.scalar(text(schema.REVISION)))
             self._ours = state
+        return None
 
     @contextmanager
     def _alone_with_bytes(self) -> Iterator[Connection]:

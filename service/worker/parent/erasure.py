@@ -17,7 +17,7 @@ from service.learning.wording import counted
 from service.registry import batches, updates
 from service.registry.callers import audit, idempotency
 from service.registry.rows import ledger
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area
@@ -34,12 +34,12 @@ def mark(session: Session, update: Update) -> None:
     for batch_id in update.batches:
         batch = session.get_one(Batch, batch_id)
         if batch.erased_at is None:
-            batch.erased_at, batch.doomed = now(), batch.doomed or []
+            batch.erased_at, batch.doomed = clock(session), batch.doomed or []
     saved = sql_update(Update).where(Update.model_id == update.model_id, Update.trainings.is_not(None))
     session.execute(saved.values(trainings=None))  # what waits had learned on versions that are erased now
     model = session.get_one(Model, update.model_id)
     for version in _holding(session, update.model_id, set(update.batches)):
-        version.erased_at = version.erased_at or now()
+        version.erased_at = version.erased_at or clock(session)
         version.report = None
         audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"by {update.id}")
         if version.id == model.live_version_id:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, select
 
-from service.api.access import keyring
 from service.api.access.callers import OPERATOR as WHO_BOOTSTRAPS
 from service.api.access.callers import Caller
 from service.api.access.keyring import Keyring
@@ -107,7 +106,7 @@ def test_a_key_expires(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     soon = datetime.now(UTC) + timedelta(hours=1)
     key = made(keyed, expires_at=soon.isoformat())
     assert status(keyed, key["secret"]) == 200
-    monkeypatch.setattr(keyring, "now", lambda: now() + 3601)
+    monkeypatch.setattr(Keyring, "_now", lambda _: now() + 3601)
     refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
     assert refused.status_code == 401
     assert f"The key {key['id']} has ended." in refused.json()["detail"]
@@ -124,7 +123,7 @@ def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatc
     )
     assert new["replaces"] == old["id"]
     assert status(keyed, old["secret"]) == status(keyed, new["secret"]) == 200
-    monkeypatch.setattr(keyring, "now", lambda: now() + 2 * 3600 + 1)
+    monkeypatch.setattr(Keyring, "_now", lambda _: now() + 2 * 3600 + 1)
     assert (status(keyed, old["secret"]), status(keyed, new["secret"])) == (401, 200)
 
 
@@ -212,7 +211,7 @@ def test_the_key_of_the_settings_opens_all_until_another_one_may_do_all(
     keyed.ok("POST", "/v1/keys", {"name": "you", "scopes": ["admin"], "expires_at": soon}, headers=me)
     assert keyed("DELETE", f"/v1/keys/{admin['id']}", headers=me).status_code == 204
     assert status(keyed, "secret") == 401
-    monkeypatch.setattr(keyring, "now", lambda: now() + 3601)
+    monkeypatch.setattr(Keyring, "_now", lambda _: now() + 3601)
     assert (status(keyed, "secret"), status(keyed, admin["secret"])) == (200, 401)
 
 
@@ -270,8 +269,8 @@ def test_who_holds_a_key_is_told_for_a_while_that_it_has_ended(keyed: Api, monke
     key = made(keyed, expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     answers = []
     for days in (89, 91):
-        for module in (keyring, keys):
-            monkeypatch.setattr(module, "now", lambda later=days: now() + later * 86400.0)
+        monkeypatch.setattr(Keyring, "_now", lambda _, later=days: now() + later * 86400.0)
+        monkeypatch.setattr(keys, "clock", lambda _, later=days: now() + later * 86400.0)
         made(keyed)
         refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
         answers.append((refused.status_code, key["id"] in refused.text))

@@ -20,6 +20,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import JSON, Boolean, MetaData, create_engine, event, make_url, select, text
 from sqlalchemy import Table as SqlTable
 
+from service.api.access.keyring import Keyring
 from service.contract.enums import Action
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models, versions
@@ -31,11 +32,21 @@ from service.registry.sql.base import Table
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
-from service.registry.sql.tables import AuditEntry, Batch, IdempotencyKey, Installation, Model, Version
+from service.registry.sql.tables import (
+    AuditEntry,
+    Batch,
+    IdempotencyKey,
+    Installation,
+    Model,
+    Update,
+    UpdateEvent,
+    Version,
+)
+from service.settings import Settings
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
 from tests.registry import facts
-from tests.registry.facts import batch, model, version
+from tests.registry.facts import batch, learn, model, version
 from tests.registry.migrating import killed_amid
 from tests.registry.old_store import Store
 
@@ -427,9 +438,12 @@ def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPa
         for subject in (1, 2):
             audit.record(session, Action.MODEL_CREATED, "digits", subject)
         idempotency.record(session, Attempt("anybody", "key-1", "POST", "/v1/models", ""), 201, {})
-        times = [*session.scalars(select(AuditEntry.at)), *session.scalars(select(IdempotencyKey.created_at))]
-        assert len(times) == 3
-        assert min(times) > 1_000_000_000.0
+        learn(session, model(session))
+        columns = (AuditEntry.at, IdempotencyKey.created_at, Model.created_at, Update.created_at, UpdateEvent.at)
+        times = [list(session.scalars(select(column))) for column in columns]
+    assert [len(of_column) for of_column in times] == [4, 1, 1, 1, 1]
+    assert min(map(min, times)) > 1_000_000_000.0
+    assert Keyring(database, Settings())._now() > 1_000_000_000.0
 
 
 @pytest.mark.parametrize(
