@@ -91,6 +91,7 @@ TOGETHER = [
         "acceptance/test_three_mistakes.py",
         "api/routes/test_inference.py",
         "api/routes/test_number_predictions.py",
+        "cli/test_correct.py",
         "cli/test_exit_codes.py",
         "cli/test_people.py",
         "cli/test_spreadsheets.py",

@@ -41,7 +41,9 @@ BRANCHES = {
     "service/api/routes/batches.py": 1,  # classes are declared
     "service/api/routes/corrections.py": 2,  # by which version suspects are named, and of how many rows
     "service/api/routes/versions.py": 1,  # weights come with names of classes
+    "service/cli/files/corrections.py": 1,  # cells are read as numbers
     "service/cli/files/rows.py": 1,  # cells are read as numbers
+    "service/cli/people/correct.py": 1,  # new labels are refused
     "service/cli/people/push.py": 1,  # new labels are asked about
     "service/client/answer_table.py": 1,  # the class of an answer with its table
     "service/client/learning.py": 1,  # which of two members of a body is sent

@@ -47,6 +47,7 @@ VERBS = {
         "learn": ("people.learn", "learn all that waits, such as after a rollback"),
         "rebase": ("people.rebase", "learn a version again on the live one"),
         "retry": ("people.retry", "try an update again that failed"),
+        "correct": ("people.correct", "give rows of a batch other labels"),
         "retract": ("people.retract", "take a batch back out"),
         "delete-class": ("people.delete_class", "take out a class that no row has"),
         "export": ("people.exporting", "write a version to a file"),

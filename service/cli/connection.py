@@ -72,7 +72,9 @@ TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
         (r"(: )POST [^:]*?, in a terminal (tsuika .+), from Python [^,]+\.$", r"\1\2"),
         (rf"GET {_MODEL}/(?:versions says|aliases lists)", r"tsuika versions \1 says"),
         (r"GET /v1/keys lists", "tsuika keys list lists"),
-        (r", or POST \.\.\./batches/\S+/corrections", ""),
+        (r"\(the page of their batch, or POST \.\.\./batches/(\S+)/corrections\)", r"(tsuika correct MODEL \1)"),
+        (r"POST \.\.\./corrections", "tsuika correct"),
+        (r"Take the batch back: POST \.\.\./retractions", "Take the batch back: tsuika retract"),
         (r"\(tsuika delete-class, or DELETE [^)]*\)", "(tsuika delete-class)"),
         (r"lists them \(batch\.new_values\)", "lists them with --json"),
     )

@@ -89,8 +89,8 @@ def _print_verdict(update: Update, file: DataFile | None) -> None:
     for line in result.notes:
         console.print(Text(f"  {in_options(plain(line))}", style="dim"))
     name = f"{update.model}@{update.version}"
-    if file is not None and update.report is not None and len(update.batches) == 1:
-        _print_suspected(console, file, update)
+    if update.report is not None:
+        _print_suspected(console, update, update.report, file)
     ways = [f"Report: tsuika report {name}"]
     if result.can_roll_back:
         ways.insert(0, f"Undo: tsuika rollback {update.model}")
@@ -111,25 +111,29 @@ def _print_verdict(update: Update, file: DataFile | None) -> None:
     console.print(Text("  " + "   ".join(ways), style="dim"))
 
 
-def _print_suspected(console: Console, file: DataFile, update: Update) -> None:
-    """Rows of the file that look wrong, by their numbers and their lines in it, a few of them."""
+def _print_suspected(console: Console, update: Update, report: AnyReport, file: DataFile | None) -> None:
+    """Rows of an update that look wrong, a few of them: by their numbers and, of one batch that was a file, by their
+    lines in it; of several batches by these, too."""
     from service.client.kinds import kind_of
 
-    assert update.report is not None
-    suspected = kind_of(update.report).suspected(update.report)
+    suspected = kind_of(report).suspected(report)
     if not suspected.cells:
         return
-    shown = [cells[1:] for cells in suspected.cells[:SUSPECTS]]
-    columns, unit = list(suspected.columns[1:]), file.unit
-    if unit != "row" and file.is_unchanged:  # else nobody knows on which lines they stood
-        last = max(int(row) for row, *_ in shown)
-        places = [str(record.place) for record in islice(file.records(), last + 1)]
-        shown = [[row, places[int(row)], *cells] for row, *cells in shown]
-        columns.insert(1, unit)
+    shown, columns, numbers = suspected.cells[:SUSPECTS], list(suspected.columns), suspected.numbers
+    batches = {batch for batch, *_ in suspected.cells}
+    if len(batches) == 1:
+        shown, columns = [cells[1:] for cells in shown], columns[1:]
+        if file is not None and file.unit != "row" and file.is_unchanged:  # else nobody knows where they stood
+            last = max(int(row) for row, *_ in shown)
+            places = [str(record.place) for record in islice(file.records(), last + 1)]
+            shown = [[row, places[int(row)], *cells] for row, *cells in shown]
+            columns.insert(1, file.unit)
+            numbers += f" {file.unit}"
     console.print(f"  {suspected.heading}")
-    rows = [[f"  {row}", *cells] for row, *cells in shown]
-    print_table(console, [f"  {columns[0]}", *columns[1:]], rows, f"{suspected.numbers} {unit}")
-    ways = [f"Correct them: {url()}/models/{update.model}/batches/{update.batches[0]}"]
+    rows = [[f"  {first}", *cells] for first, *cells in shown]
+    print_table(console, [f"  {columns[0]}", *columns[1:]], rows, numbers)
+    named = batches.pop() if len(batches) == 1 else "BATCH"
+    ways = [f"Correct them: tsuika correct {update.model} {named} --suspects"]
     if more := len(suspected.cells) - len(shown):
         ways.insert(0, f"{more:,} more: tsuika report {update.model}@{update.version} --all")
     console.print(Text(f"  {'   '.join(ways)}", style="dim"))

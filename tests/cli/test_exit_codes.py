@@ -31,6 +31,8 @@ NOBODY = {
         ["retract", "nobody", "bat_0661051f1e3c4b", "--reason", "why"],
         ["retract", "nobody"],
         ["retract", "nobody@1"],
+        ["correct", "nobody", "bat_0661051f1e3c4b", "--row", "0=apple", "--reason", "why"],
+        ["correct", "nobody", "bat_0661051f1e3c4b", "--suspects"],
         ["delete-class", "nobody", "apple", "--yes"],
         ["export", "nobody@1"],
         ["import", "nobody", "FILE"],
@@ -49,6 +51,9 @@ NOBODY = {
     "batch": [
         ["learn", "somebody", "bat_0661051f1e3c4b"],
         ["learn", "somebody", "nosuch"],
+        ["correct", "somebody", "bat_0661051f1e3c4b", "--row", "0=apple", "--reason", "why"],
+        ["correct", "somebody", "nosuch", "--take-out", "0", "--reason", "why"],
+        ["correct", "somebody", "nosuch", "--suspects"],
         ["retract", "somebody", "bat_0661051f1e3c4b", "--reason", "why"],
         ["retract", "somebody", "nosuch", "--reason", "why"],
     ],

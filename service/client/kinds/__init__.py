@@ -14,10 +14,10 @@ from service.contract.reports import AnyReport
 from service.contract.resources import Batch
 from service.contract.targets import Target
 
-KINDS: Mapping[str, Kind[Any, Any, Any]] = {"class": ClassKind(), "number": NumberKind()}
+KINDS: Mapping[str, Kind[Any, Any, Any, Any]] = {"class": ClassKind(), "number": NumberKind()}
 
 
-def kind_of(said: Target | AnyReport | AnyPredictions) -> Kind[Any, Any, Any]:
+def kind_of(said: Target | AnyReport | AnyPredictions) -> Kind[Any, Any, Any, Any]:
     """The kind that a target, a report or an answer is of."""
     return KINDS[said.kind]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
 from service.contract.predictions import Prediction, Predictions
-from service.contract.reports.class_report import Report
+from service.contract.reports.class_report import Report, SuspectRow
 from service.contract.resources import Batch, Model
 from service.guessing.class_counts import counted_classes
 
@@ -23,7 +23,7 @@ def class_name(label: Any) -> str:
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
-class ClassKind(Kind[Report, Predictions, Prediction]):
+class ClassKind(Kind[Report, Predictions, Prediction, SuspectRow]):
     score = "Right"
     barred = True
     digits = staticmethod(partial(round, ndigits=4))
@@ -89,11 +89,18 @@ class ClassKind(Kind[Report, Predictions, Prediction]):
         ]
 
     def suspected(self, report: Report) -> Suspected:
-        cells = [
-            [row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in report.batch.suspect_rows
-        ]
+        return self.listed(report.batch.suspect_rows)
+
+    def listed(self, rows: Sequence[SuspectRow]) -> Suspected:
+        cells = [[row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in rows]
         heading = "Rows whose label looks wrong, the likeliest first (rows are counted from 0):"
         return Suspected(heading, ["batch", "row", "label", "rather", "sure"], "row sure", cells)
+
+    def suggested(self, row: SuspectRow) -> str:
+        return row.suggested
+
+    def read(self, typed: str) -> str:
+        return typed
 
 
 def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:

@@ -13,6 +13,7 @@ from service.contract.resources import Batch, Model
 R = TypeVar("R")
 A = TypeVar("A")
 P = TypeVar("P")
+S = TypeVar("S")
 
 
 class Line(NamedTuple):
@@ -43,7 +44,7 @@ class Suspected(NamedTuple):
     cells: list[list[str]]
 
 
-class Kind(ABC, Generic[R, A, P]):
+class Kind(ABC, Generic[R, A, P, S]):
     """score: what the mean of `scored` over rows is called. falls: whether it falls as versions get better. barred:
     whether the second cell of an answer is a share, which a terminal draws as a bar. digits: rounds numbers of an
     answer to those that a file has."""
@@ -106,6 +107,18 @@ class Kind(ABC, Generic[R, A, P]):
     @abstractmethod
     def suspected(self, report: R) -> Suspected:
         """The rows of the batch that look wrong, the likeliest first."""
+
+    @abstractmethod
+    def listed(self, rows: Sequence[S]) -> Suspected:
+        """Such rows as a table."""
+
+    @abstractmethod
+    def suggested(self, row: S) -> str | None:
+        """What a row that looks wrong may be given without a second look; None where that is nothing."""
+
+    @abstractmethod
+    def read(self, typed: str) -> Any:
+        """What was typed as right of a row, as the service takes it."""
 
 
 def percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, ro
 from service.contract.enums import Outcome
 from service.contract.figures import shortest
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
-from service.contract.reports.number_report import NumberReport
+from service.contract.reports.number_report import NumberReport, OutlierRow
 from service.contract.resources import Batch, Model
 
 MOST_NUMBERS = 10
@@ -23,7 +23,7 @@ ENDS = ("", " from", " to")
 UNKNOWN = None, None
 
 
-class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesPrediction]):
+class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesPrediction, OutlierRow]):
     score = "Mean error"
     falls = True
     digits = staticmethod(shortest)
@@ -104,9 +104,20 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
         return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
 
     def suspected(self, report: NumberReport) -> Suspected:
-        cells = [
-            [row.batch, str(row.row), amount(row.target), amount(row.value), row.name or ""]
-            for row in report.batch.outliers
-        ]
+        return self.listed(report.batch.outliers)
+
+    def listed(self, rows: Sequence[OutlierRow]) -> Suspected:
+        cells = [[row.batch, str(row.row), amount(row.target), amount(row.value), row.name or ""] for row in rows]
         heading = "Rows whose target is far from what was expected, the farthest first (rows are counted from 0):"
         return Suspected(heading, ["batch", "row", "target", "expected", ""], "row target expected", cells)
+
+    def suggested(self, row: OutlierRow) -> None:
+        """What was expected is no measurement."""
+
+    def read(self, typed: str) -> Any:
+        """A number, or several, parted by semicolons; what is none stays text, for the service says what is wrong."""
+        try:
+            numbers = [float(part) for part in typed.split(";")]
+        except ValueError:
+            return typed
+        return numbers if len(numbers) > 1 else numbers[0]
