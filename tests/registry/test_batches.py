@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
@@ -135,9 +135,14 @@ def test_the_newest_batches_of_a_model_are_found_without_sorting_all_of_them(dat
 
 @pytest.mark.sqlite
 def test_retracted_batches_are_found_without_reading_all_of_them(database: Database) -> None:
+    of_model = versions._RETRACTED.where(Batch.model_id == bindparam("model_id")).order_by(Batch.id)
     with database.reading() as session:
-        plan = session.execute(text(f"EXPLAIN QUERY PLAN {versions._RETRACTED}")).all()
-    assert [step.detail for step in plan] == ["SCAN batches USING INDEX ix_batches_retracted"]
+        plans = [session.execute(text(f"EXPLAIN QUERY PLAN {versions._RETRACTED}")).all()]
+        plans.append(session.execute(text(f"EXPLAIN QUERY PLAN {of_model}"), {"model_id": 1}).all())
+    assert [step.detail for plan in plans for step in plan] == [
+        "SCAN batches USING INDEX ix_batches_retracted",
+        "SEARCH batches USING INDEX ix_batches_retracted (model_id=?)",
+    ]
 
 
 def test_rows_that_a_version_learned_are_counted_with_it_and_what_is_gone_when_asked(
