@@ -104,6 +104,9 @@ def _print_verdict(update: Update, file: DataFile | None) -> None:
     if not result.can_roll_back and update.kind == "learn" and update.batches:
         called, alone = result.to_learn
         ways += [f"{called}: tsuika learn {update.model} {' '.join(alone)}"] if alone else []
+        if (meant := result.may_expect) is not None:
+            again = f"tsuika learn {update.model} {' '.join(update.batches)} --expect {meant}"
+            ways.append(f"{meant.on_purpose}: {again}")
         ways.append(f"Take the rows back: tsuika retract {update.model} {' '.join(result.to_take_back)}")
     if update.kind == "retract" and update.report is not None and update.report.exact:
         ways.append(f"Proof, where the service runs: tsuika verify {update.model} {update.version}")

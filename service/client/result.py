@@ -12,9 +12,10 @@ from typing import Self
 
 from service.client.errors import ClientError
 from service.client.kinds import kind_of
-from service.contract.enums import UpdateKind, UpdateState, Verdict
+from service.contract.enums import Expect, UpdateKind, UpdateState, Verdict
 from service.contract.reports import AnyReport, batches_apart
 from service.contract.resources import Update
+from service.contract.targets import KINDS
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
 WAITING = "◌"
@@ -119,6 +120,15 @@ class Result:
         return "Learn the others", [batch for batch in self.batches if batch not in self.named]
 
     @property
+    def may_expect(self) -> Expect | None:
+        """What to say of the same rows if that is meant which stopped them, as where labels change on purpose; None
+        where it was said, or where something else stopped them."""
+        report, stopped = self.report, self.verdict in (Verdict.HELD, Verdict.REJECTED)
+        if report is None or not stopped or self.update.kind is not UpdateKind.LEARN or self.update.expect is not None:
+            return None
+        return KINDS[report.kind].expects if report.may_be_meant else None
+
+    @property
     def next_steps(self) -> dict[str, str]:
         """What can be done now -> the call that does it, or the address where it is done."""
         name, steps = self.update.model, dict[str, str]()
@@ -133,6 +143,8 @@ class Result:
         if self.verdict is not None and not self.can_roll_back and self.update.kind is UpdateKind.LEARN:
             called, alone = self.to_learn
             steps |= {called: f'client.model("{name}").update(batches={alone})'} if alone else {}
+            if (meant := self.may_expect) is not None:
+                steps[meant.on_purpose] = f'client.model("{name}").update(batches={self.batches}, expect="{meant}")'
             steps["Take the rows back"] = f'client.model("{name}").retract({self.to_take_back}, "why")'
         if self.verdict is not None:
             steps["Page"] = self.page

@@ -83,6 +83,11 @@ class Expect(StrEnum):
     MOVE = "move"
     """Targets that are numbers move at once, as prices do: that they are unlike those before does not stop it."""
 
+    @property
+    def on_purpose(self) -> str:
+        """Asks for it, before what is to be done then."""
+        return "If labels changed on purpose" if self is Expect.RELABEL else "If targets moved on purpose"
+
 
 class KeyScope(StrEnum):
     """What a key may do. None of them holds another, but for the last."""

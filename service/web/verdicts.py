@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.enums import Outcome, Verdict
 from service.contract.reports import AnyReport
 from service.contract.reports.facts import Rule
 from service.web.kinds import kind_of
@@ -54,13 +54,4 @@ def within_chance(rule: Rule) -> bool:
 
 def deciding(report: AnyReport | None) -> Rule | None:
     """The rule whose sentence is the gate's, if one fired."""
-    if report is None:
-        return None
-    firing = [
-        rule
-        for severity in (Severity.REJECTED, Severity.HELD)
-        for rule in report.gate.rules
-        if rule.severity is severity
-    ]
-    same = (rule for rule in firing if rule.why[1:40] in report.gate.why)
-    return next(same, firing[0] if firing else None)
+    return None if report is None else report.gate.deciding

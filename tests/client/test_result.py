@@ -107,6 +107,25 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     ]
 
 
+AGAIN = """client.model("digits").update(batches=['bat_1'], expect="{}")"""
+
+
+def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
+    def step(report: dict[str, Any], why: str, name: str = "contradicts_class", **members: Any) -> list[str]:
+        fired = {"name": name, "number": 3, "limit": 0, "value": 1, "passed": False, "severity": "held", "why": why}
+        gate = {"outcome": "undecided", "rules": [fired], "why": f"Held: {why}"}
+        card = result(**{"verdict": "held", "batches": ["bat_1"], "report": {**report, "gate": gate}, **members})
+        return [step for called, step in card.next_steps.items() if "on purpose" in called]
+
+    assert step(REPORT, "labels contradict") == [AGAIN.format("relabel")]
+    moved = 'if they moved, learn them with "expect": "move".'
+    assert step(NUMBERS, moved) == [AGAIN.format("move")]
+    assert step(NUMBERS, "the unit is wrong.") == []
+    assert step(REPORT, "it forgot", name="forgets") == []
+    assert step(REPORT, "labels contradict", expect="relabel") == []
+    assert step(REPORT, "labels contradict", verdict="superseded") == []
+
+
 def test_a_result_names_the_ways_that_there_are() -> None:
     for members, steps in [
         ({}, ["Undo", "Page"]),

@@ -239,6 +239,10 @@ class LearningCurve(Fact):
     told: list[str] = Field(description="In plain sentences.")
 
 
+RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
+"""Rules that fire, too, where labels change on purpose."""
+
+
 class Report(Fact):
     """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so where classes are unequal
     a share of them is none of all rows, but for `accuracy` and `ece`); rows of B are the update's own. Near-duplicates
@@ -285,6 +289,11 @@ class Report(Fact):
     def classes(self) -> dict[str, ClassScore]:
         """How good the version is at each class, those that it brought among them."""
         return {**(self.after.classes if self.after else {}), **self.new_classes.classes}
+
+    @property
+    def may_be_meant(self) -> bool:
+        """Whether what decided is so, too, where labels change on purpose."""
+        return self.gate.deciding is not None and self.gate.deciding.name in RELABELLED
 
     @property
     def figures(self) -> dict[str, float]:

@@ -101,6 +101,15 @@ class GateReport(Fact):
     unproven: bool = False
     why: str = Field(default="", description="The sentence of the rule that decided.")
 
+    @property
+    def deciding(self) -> Rule | None:
+        """The rule whose sentence is the gate's, if one fired."""
+        firing = [
+            rule for severity in (Severity.REJECTED, Severity.HELD) for rule in self.rules if rule.severity is severity
+        ]
+        same = (rule for rule in firing if rule.why[1:40] in self.why)
+        return next(same, firing[0] if firing else None)
+
 
 class ShardFact(Fact):
     """One stored part of a version, and which batches had a hand in it."""

@@ -7,7 +7,17 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues
+from service.contract.reports.facts import (
+    MOVE,
+    PARTS,
+    TAKEN_BACK,
+    BatchPart,
+    Certificate,
+    Cost,
+    Fact,
+    GateReport,
+    NewValues,
+)
 
 OF_ALL_ROWS = (1, 2, 13)
 """Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
@@ -175,6 +185,11 @@ class NumberReport(Fact):
     yardstick: None = None
     older: None = None
     learning_curve: None = None
+
+    @property
+    def may_be_meant(self) -> bool:
+        """Whether what decided is so, too, where targets move on purpose."""
+        return MOVE in self.gate.why
 
     @property
     def figures(self) -> dict[str, float]:

@@ -39,8 +39,6 @@ UNITS = {
     "wrong_columns": "columns",
 }
 """Units of values and limits of rules."""
-RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
-"""Rules that fire, too, where labels change on purpose."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +190,6 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
 
     def doubtful(self, report: Report) -> int:
         return len(report.batch.suspect_rows)
-
-    def may_be_meant(self, report: Report, rule: str) -> bool:
-        return rule in RELABELLED
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""

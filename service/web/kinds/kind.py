@@ -164,10 +164,6 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     def doubtful(self, report: R) -> int:
         """How many rows of its own most likely carry a wrong label or target."""
 
-    @abstractmethod
-    def may_be_meant(self, report: R, rule: str) -> bool:
-        """Whether what this rule found is so, too, where labels or targets change on purpose."""
-
     def notes(self, report: R, words: Words) -> list[str]:
         """What its figures say, beside its notes."""
         return []

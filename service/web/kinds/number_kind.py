@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from service.contract.enums import Outcome
 from service.contract.figures import amount
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
-from service.contract.reports.facts import MOVE, Rule
+from service.contract.reports.facts import Rule
 from service.contract.reports.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
@@ -144,9 +144,6 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
 
     def doubtful(self, report: NumberReport) -> int:
         return len(report.batch.far_rows)
-
-    def may_be_meant(self, report: NumberReport, rule: str) -> bool:
-        return MOVE in report.gate.why
 
     def notes(self, report: NumberReport, words: Words) -> list[str]:
         far = report.batch.far_rows

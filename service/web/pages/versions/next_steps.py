@@ -119,7 +119,7 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
 def _again(of: Stopped, at: str, words: Words) -> list[Step]:
     """Learning its batches again as rows of a world that has changed, where that is what the rules asked."""
     report, expects = of.version.report, of.model.target.expects
-    if report is None or not kind_of(report).may_be_meant(report, of.rule):
+    if report is None or not report.may_be_meant:
         return []
     if not of.batches or not all(there for _, there in of.batches):
         return []
