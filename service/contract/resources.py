@@ -123,6 +123,11 @@ class Batch(Resource):
     )
     state: BatchState
     in_live: bool
+    stopped: int | None = Field(
+        default=None,
+        description="Of one that the live version has not learned: the latest version that did learn it, and that was "
+        "held or rejected.",
+    )
     updates: list[str]
     lent: list[int] = Field(default=[], description="Rows of judging folds that were lent to learning.")
     kept_rows: int | None = Field(

@@ -80,6 +80,11 @@ class LineageNode(Resource):
     in_live: bool = Field(
         default=False, description="It is held, and the live version has learned all batches that it brought."
     )
+    overtaken: bool = Field(
+        default=False,
+        description="It is held and would wait, but another version went live since it was made: after a rollback "
+        "behind it, it waits again.",
+    )
 
 
 class Lineage(Resource):
@@ -123,6 +128,10 @@ class WayBack(Resource):
     live_version: int | None
     to: int | None = Field(description="The version that would answer; null: there is none to go back to.")
     passed: list[int] = Field(description="Versions before it that are gone, or have learned what was taken back.")
+    erased: list[int] = Field(default=[], description="Those of `passed` that were erased on request.")
+    removed: list[int] = Field(
+        default=[], description="Those of `passed` that are old ones whose parts were deleted (keep_versions)."
+    )
     batches: int = Field(
         description="Batches that would wait: the live version has learned them, and that one has not."
     )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
-from service.contract.enums import Action, BatchState
+from service.contract.enums import Action, BatchState, Verdict
 from service.contract.tables import LACKED
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
@@ -313,11 +313,14 @@ def learning_rows(
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
     """Batches of the model as the API shows them: a query for each way to name them, however many they are."""
     named = _named_by(session, model, [batch.id for batch in batches])
-    return [resource_of(model, batch, named[batch.id]) for batch in batches]
+    stopped = _stopped(session, model, [batch.id for batch in batches if not batch.in_live])
+    return [resource_of(model, batch, named[batch.id], stopped.get(batch.id)) for batch in batches]
 
 
-def resource_of(model: Model, batch: Batch, named_by: Sequence[str] = ()) -> resources.Batch:
-    """A batch as the API shows it: a new one, or one that these updates name."""
+def resource_of(
+    model: Model, batch: Batch, named_by: Sequence[str] = (), stopped: int | None = None
+) -> resources.Batch:
+    """A batch as the API shows it: a new one, or one that these updates name. stopped: the version that learned it."""
     return shown(
         resources.Batch,
         batch,
@@ -327,6 +330,7 @@ def resource_of(model: Model, batch: Batch, named_by: Sequence[str] = ()) -> res
         notes=batch.notes or [],
         digest=batch.digest or None,
         state=state(batch),
+        stopped=stopped,
         updates=list(named_by),
         kept_rows=stored_rows(batch),
         erased_at=moment(batch.erased_at) if is_erased(batch) else None,
@@ -356,3 +360,14 @@ def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, l
         for batch_id, update_id in session.execute(query.where(Update.model_id == model.id, each.c.value.in_(ids))):
             named[batch_id].add(update_id)
     return {batch_id: sorted(updates) for batch_id, updates in named.items()}
+
+
+def _stopped(session: Session, model: Model, ids: Sequence[str]) -> dict[str, int]:
+    """The latest version that learned each of these batches and was held or rejected."""
+    if not ids:
+        return {}
+    each = elements(session, Update.batches)
+    query = select(each.c.value, func.max(Version.number)).select_from(Update).join(each, true())
+    query = query.join(Version, Version.id == Update.version_id).group_by(each.c.value)
+    judged = (Update.model_id == model.id) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
+    return dict(session.execute(query.where(judged, each.c.value.in_(ids))).all())

@@ -120,14 +120,25 @@ def foreseen(session: Session, model: Model, to: int | None) -> version_resource
             passed.append(step.number)
     live = versions.by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
     left = _missed(session, _moved(live, target)[1]) if target is not None else ()
+    erased, removed = _gone(session, model, passed)
     return version_resources.WayBack(
         model=model.name,
         live_version=live.number if live is not None else None,
         to=target.number if target is not None else None,
         passed=passed,
+        erased=erased,
+        removed=removed,
         batches=len(left),
         rows=batches.rows_of(session, left).brought,
     )
+
+
+def _gone(session: Session, model: Model, numbers: Collection[int]) -> tuple[list[int], list[int]]:
+    """Those of these versions that were erased on request, and those whose parts alone were removed, newest first."""
+    gone = (Version.model_id == model.id) & Version.erased_at.is_not(None) & Version.number.in_(numbers)
+    query = select(Version.number, Version.report.is_(None)).where(gone).order_by(Version.number.desc())
+    rows = session.execute(query).all() if numbers else []
+    return [number for number, erased in rows if erased], [number for number, erased in rows if not erased]
 
 
 def _answering(session: Session, step: _Step) -> Version | None:

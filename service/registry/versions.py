@@ -344,6 +344,7 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
     live = by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
     held = any(v.verdict == Verdict.HELD for v in made)
     waiting, in_live = _held(session, model, live, between) if held else (set(), set())
+    newest = live.number if live is not None else 0
     return version_resources.Lineage.model_validate(
         {
             "model": model.name,
@@ -356,8 +357,9 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
                     "verdict": v.verdict,
                     "live": v.id == model.live_version_id,
                     "erased": v.erased_at is not None,
-                    "waits": v.id in waiting,
+                    "waits": v.id in waiting and v.number > newest,
                     "in_live": v.id in in_live,
+                    "overtaken": v.id in waiting and v.number < newest,
                 }
                 for v in made
             ],
@@ -368,24 +370,24 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
 def _held(
     session: Session, model: Model, live: Version | None, between: Sequence[ColumnElement[bool]]
 ) -> tuple[set[int], set[int]]:
-    """Of held versions those that wait for a person, and those all of whose batches the live version has learned.
+    """Of held versions those that wait for a person, unless the live version is newer, and those all of whose batches
+    that one has learned.
 
-    One that is older than the live version does not wait, nor one that learned a batch that was taken back, itself or
-    by what it was made from: it may not go live. A challenger brings no batch.
+    One that learned a batch that was taken back, itself or by what it was made from, does not wait: it may not go live.
+    A challenger brings no batch.
     """
     brings = func.coalesce(Version.more, Version.whole, type_=JSON())
-    query = select(_v.id, _v.number, _v.parent_id, brings, _v.less, Update.challenges)
+    query = select(_v.id, _v.parent_id, brings, _v.less, Update.challenges)
     query = query.join(Update, Update.id == _v.update_id).where(*between, Update.verdict == Verdict.HELD, THERE)
     query = query.where(_v.id.is_distinct_from(model.live_version_id))
     answers = live.learned if live is not None else ()
     retracted = set(session.scalars(_RETRACTED.where(Batch.model_id == model.id)))
-    in_live, newer = set[int](), list[tuple[int, int | None, Sequence[str]]]()
-    for id_, number, parent_id, brought, less, challenges in session.execute(query):
+    in_live, open_ = set[int](), list[tuple[int, int | None, Sequence[str]]]()
+    for id_, parent_id, brought, less, challenges in session.execute(query):
         if brought and challenges is None and all(holds(answers, batch) for batch in brought):
             in_live.add(id_)
-        elif (live is None or number > live.number) and retracted.isdisjoint(brought):
+        elif retracted.isdisjoint(brought):
             # a row without `less` is older than that column, and names all that its version learned
-            newer.append((id_, parent_id if less is not None else None, less or ()))
-    bad = learned_of(session, {parent_id for _, parent_id, _ in newer}, retracted)
-    waiting = {id_ for id_, parent_id, less in newer if bad.get(parent_id, set()) <= {*less}}
-    return waiting, in_live
+            open_.append((id_, parent_id if less is not None else None, less or ()))
+    bad = learned_of(session, {parent_id for _, parent_id, _ in open_}, retracted)
+    return {id_ for id_, parent_id, less in open_ if bad.get(parent_id, set()) <= {*less}}, in_live

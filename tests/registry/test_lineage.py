@@ -27,6 +27,7 @@ def marks(session: Session, model: Model) -> dict[int, str]:
     """What the lineage says of each version of which it says anything."""
     nodes = versions.lineage(session, model).versions
     assert not any(node.waits and node.in_live for node in nodes)
+    assert not any(node.overtaken and (node.waits or node.in_live) for node in nodes)
     return {n.number: "waits" if n.waits else "in live" for n in nodes if n.waits or n.in_live}
 
 
@@ -40,6 +41,7 @@ def test_a_held_version_whose_batches_the_live_one_has_learned_is_in_it(database
         assert marks(session, digits) == {2: "waits", 3: "waits"}
         promoted(session, digits, [a, b])
         assert marks(session, digits) == {2: "in live"}, "3 is older than what is live, and brings one more batch"
+        assert [node.number for node in versions.lineage(session, digits).versions if node.overtaken] == [3]
         held(session, digits, [a, b, c])
         assert marks(session, digits) == {2: "in live", 5: "waits"}
         roll_back(session, digits)
@@ -107,3 +109,6 @@ def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lin
         newer = {number for number in clean if number > live.number}
         assert {number for number, mark in marks(session, digits).items() if mark == "waits"} <= newer
         assert newer <= {*marks(session, digits)}
+        overtaken = {node.number for node in versions.lineage(session, digits).versions if node.overtaken}
+        assert overtaken
+        assert overtaken | {*marks(session, digits)} == clean - {live.number}

@@ -226,6 +226,27 @@ def test_what_waits_is_learned_by_one_button(person: Person) -> None:
     assert (moved.headers["location"], update["batches"]) == (f"/updates/{update['id']}", [batch])
 
 
+def test_batches_of_a_version_that_was_stopped_are_named_and_the_others_are_learned_alone(person: Person) -> None:
+    first, bad, other = (send(person.api, k) for k in (1, 5, 9))
+    make_version(person.api.runtime, learned=[first])
+    make_version(person.api.runtime, learned=[bad], seed=1, promote=False)
+    assert [batch["stopped"] for batch in person.api.ok("GET", "/v1/models/digits/batches")["items"]] == [None, 2, None]
+    listed = person.looks("/models/digits/batches").text.partition("<main")[2]
+    assert "One of them is in a version that was held or rejected." in listed
+    assert '<a href="/models/digits/versions/2">In version 2, which did not go live</a>' in listed
+    assert re.findall('<button class="primary">(.*?)</button>', listed) == ["Learn the other one alone"]
+    assert "<button>Learn the 2 batches that wait</button>" in listed
+    first_form = listed.partition("<form")[2].partition("</form>")[0]
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', first_form))
+    moved = person.api("POST", "/models/digits/learn", data=hidden)
+    update = person.api.ok("GET", "/v1/models/digits/updates")["items"][0]
+    assert (moved.headers["location"], update["batches"]) == (f"/updates/{update['id']}", [other])
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [other]})
+    alone = person.looks("/models/digits/batches").text.partition("<main")[2]
+    assert re.findall('<button class="primary">(.*?)</button>', alone) == ["Learn the batch that waits"]
+    assert "held or rejected" in alone
+
+
 def test_a_batch_that_no_version_learned_is_said_to_be_taken_back(person: Person) -> None:
     batch = send(person.api)
     update = person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [batch]})["id"]

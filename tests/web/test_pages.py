@@ -139,6 +139,26 @@ def test_a_held_version_whose_batch_is_in_the_live_one_waits_for_nobody(person: 
     assert nodes()[4] == (False, False)  # one that learned what was taken back may not go live
 
 
+def test_held_versions_that_another_one_overtook_are_told_and_no_act_of_theirs_comes_first(person: Person) -> None:
+    bodies = ({"inputs": [[k, 2, 3]], "labels": ["a"], "new_classes": "allow"} for k in range(3))
+    batches = [person.api.ok("POST", "/v1/models/digits/batches", body)["id"] for body in bodies]
+    make_version(person.api.runtime)
+    for seed, brought in enumerate(batches[:2], 1):
+        make_version(person.api.runtime, learned=[brought], seed=seed, promote=False)
+    assert "overtaken" not in person.looks("/models/digits").text + person.looks("/").text
+    make_version(person.api.runtime, learned=batches[2:], seed=3)
+    said = "2 held versions were overtaken: another went live since they were made. After a rollback they wait again."
+    first, page = person.looks("/").text, person.looks("/models/digits").text
+    assert "Nothing waits for you." in first
+    assert said in first
+    assert said in page
+    assert "What waits for you" not in page
+    assert [page.count(f'<a href="/models/digits/versions/{n}">Look at version {n}</a>') for n in (2, 3)] == [1, 1]
+    person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "worse"})
+    assert "Versions 3 and 2 wait for your decision." in person.looks("/").text
+    assert "overtaken" not in person.looks("/models/digits").text
+
+
 def test_a_model_without_versions_has_a_page(person: Person) -> None:
     page = person.looks("/models/digits").text
     assert "It has no version yet." in page
@@ -276,7 +296,8 @@ def test_a_rollback_to_an_erased_version_is_not_offered(person: Person) -> None:
     with person.api.runtime.database.writing() as session:
         session.query(Version).filter_by(number=1).one().erased_at = 1.0
     asked = person.looks("/models/digits/rollback").text
-    assert "No version before this one may answer: each was erased on request" in asked
+    assert "No version before this one may answer. Version 1, which was live before, was erased on request." in asked
+    assert "keep_versions" not in asked
     assert 'action="/models/digits/rollback"' not in asked
 
 
@@ -287,7 +308,7 @@ def test_a_rollback_to_the_live_version_is_not_offered(person: Person) -> None:
     with person.api.runtime.database.writing() as session:
         session.query(Version).filter_by(number=2).one().erased_at = 1.0
     asked = person.looks("/models/digits/rollback").text
-    assert "No version before this one may answer: each was erased on request" in asked
+    assert "No version before this one may answer. Version 2, which was live before, was erased on request." in asked
 
 
 def test_a_rollback_passes_over_a_version_that_learned_what_was_taken_back(person: Person) -> None:
@@ -298,7 +319,8 @@ def test_a_rollback_passes_over_a_version_that_learned_what_was_taken_back(perso
     with person.api.runtime.database.writing() as session:
         session.query(Batch).filter_by(id=gone).one().retracted_at = 1.0
     asked = person.looks("/models/digits/rollback").text
-    assert "Version 2, which was live before, was erased on request, is an old one whose parts were deleted" in asked
+    assert "Version 2, which was live before, has learned rows that were taken back. It is passed over." in asked
+    assert "erased" not in asked
     assert "Version 3 stops answering now, and version 1 answers." in asked
     hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', asked))
     assert person.api("POST", "/models/digits/rollback", data={**hidden, "reason": ""}).status_code == 303

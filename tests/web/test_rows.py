@@ -78,6 +78,16 @@ def test_chosen_rows_are_corrected(person: Person) -> None:
     assert "No row was chosen" in person.looks(page).text
 
 
+def test_a_row_without_a_label_is_not_among_those_to_correct(person: Person) -> None:
+    rows = {"inputs": ROWS["inputs"][:2], "labels": ["a", None], "new_classes": "allow"}
+    page = f"/models/digits/batches/{sent(person.api, rows)}"
+    for shown in (person.looks(page).text, person.looks(f"{page}/correct?row-0=on&row-1=on").text):
+        assert "None" not in shown
+        assert 'row-1"' not in shown
+        assert 'label-1"' not in shown
+    assert "No row was chosen" in person.looks(f"{page}/correct?row-1=on").text
+
+
 def test_doubtful_rows_are_marked_and_corrected_together(person: Person) -> None:
     batch = sent(person.api, {**ROWS, "labels": ["a", "b"] * 15})
     judged(person.api, batch, 2)

@@ -38,6 +38,7 @@ def _row(batch: Batch) -> list[str | Text]:
     from service.client.kinds import holds
 
     live = Text("● live", "green") if batch.in_live else Text("")
-    state = Text(batch.state, COLOURS.get(batch.state, "dim"))
+    stopped = f", in version {batch.stopped}" if batch.state == "pending" and batch.stopped is not None else ""
+    state = Text(batch.state + stopped, COLOURS.get(batch.state, "dim"))
     rows, sent = f"{batch.rows:,}", f"{batch.received_at:%Y-%m-%d %H:%M}"
     return [batch.id, live, state, rows, sent, batch.source or "–", holds(batch) or "–"]

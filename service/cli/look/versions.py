@@ -29,22 +29,23 @@ def run(model: ModelName, most: Most = 50, as_json: Json = False) -> int:
         oldest = min((version.number for version in versions), default=1)
         nodes = {node.number: node for node in remote.lineage(oldest - 1).versions}
         verdicts = {number: node.verdict for number, node in nodes.items()}
-        learned = {number for number, node in nodes.items() if node.in_live}
+        settled = {number: "in live" for number, node in nodes.items() if node.in_live}
+        settled |= {number: "overtaken" for number, node in nodes.items() if node.overtaken}
     if as_json:
         items = [{**v.model_dump(mode="json", by_alias=True), "verdict": verdicts.get(v.number)} for v in versions]
         print_json("versions", {"items": items})
     else:
-        rows = [_row(version, verdicts.get(version.number), version.number in learned) for version in versions]
+        rows = [_row(version, verdicts.get(version.number), settled.get(version.number)) for version in versions]
         print_table(stdout(), COLUMNS, rows, "version batches")
     return DONE
 
 
-def _row(version: VersionSummary, verdict: Verdict | None, in_live: bool) -> list[str | Text]:
-    """in_live: it is held, and what is live has learned all that it brought."""
+def _row(version: VersionSummary, verdict: Verdict | None, settled: str | None) -> list[str | Text]:
+    """settled: why it is held and waits for nobody: what is live has learned all that it brought, or overtook it."""
     gone = "" if version.erased_at is None else "removed" if version.report else "erased"
     state = Text("● live", "green") if version.live else Text(gone, "dim")
     mark, colour = MARKS.get(verdict or "", ("", ""))
-    judged = Text(f"{mark} {verdict or '–'}{', in live' if in_live else ''}".strip(), "dim" if in_live else colour)
+    judged = Text(f"{mark} {verdict or '–'}{f', {settled}' if settled else ''}".strip(), "dim" if settled else colour)
     method = (version.method or {}).get("name", "imported")
     parent = "–" if version.parent is None else str(version.parent)
     made, names = f"{version.created_at:%Y-%m-%d %H:%M}", ", ".join(version.aliases)

@@ -201,8 +201,8 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     def suggested(self, row: SuspectRow) -> str:
         return row.suggested
 
-    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
-        return row.label, row.label or ""
+    def right_of(self, row: BatchRow) -> tuple[str, str]:
+        return row.label or "", row.label or ""
 
     def read(self, typed: str) -> str:
         return typed

@@ -181,8 +181,8 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         """What a doubtful row most likely is, as one reads it, and as one types it where that may be taken."""
 
     @abstractmethod
-    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
-        """What is right of a row, as one types it, and as one reads it."""
+    def right_of(self, row: BatchRow) -> tuple[str, str]:
+        """What is right of a row, as one types it, and as one reads it; "" where it has neither."""
 
     @abstractmethod
     def read(self, typed: str) -> Any:

@@ -164,9 +164,9 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     def suggested(self, row: OutlierRow) -> str:
         return f"{row.name}: " * bool(row.name) + amount(row.value)
 
-    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
-        typed = None if row.targets is None else "; ".join(map(repr, row.targets))
-        return typed, "; ".join(map(amount, row.targets or ()))
+    def right_of(self, row: BatchRow) -> tuple[str, str]:
+        targets = row.targets or ()
+        return "; ".join(map(repr, targets)), "; ".join(map(amount, targets))
 
     def read(self, typed: str) -> Any:
         """A target, or several, parted by semicolons; what is none, such as 1,5, stays text, for the API says of it

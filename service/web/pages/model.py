@@ -14,7 +14,7 @@ from service.contract.version_resources import Deployment, Lineage, Version, Ver
 from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
-from service.web.pages.models import held_now
+from service.web.pages.models import held_now, overtaken
 from service.web.pages.versions.promote import learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
@@ -76,6 +76,7 @@ def show(view: View) -> Answer:
         "good": kind.how_good(report, words, model.target) if live else "",
         "figures": kind.figures(report, words, of_live=True) if report is not None else ([], []),
         "held": [line for line in lines if line.version.number in held],
+        "overtaken": [number for number in overtaken(lineage) if number in shown],
         "failed": _failed(updates.items if updates else []),
         "disputes": disputes.items if disputes else [],
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],

@@ -12,6 +12,8 @@ from service.web.kinds import kind_of
 from service.web.view import Answer, Route, Shown, View
 
 MODELS_A_PAGE = 20
+LOOKED_BACK = 50
+"""So many versions before the live one are asked whether it overtook them."""
 PARTS = ("storage", "disk", "learning")
 """Of a service, what may be wrong while it goes on answering."""
 
@@ -19,11 +21,12 @@ PARTS = ("storage", "disk", "learning")
 @dataclass(frozen=True)
 class Line:
     """A model in the list. `good`: a sentence on what is live, None where the key may not read it; `held`: versions
-    that wait for a decision."""
+    that wait for a decision; `overtaken`: those that would, had no other gone live since."""
 
     model: Model
     good: str | None
     held: list[int]
+    overtaken: list[int]
 
     @property
     def waits(self) -> bool:
@@ -55,14 +58,20 @@ def _line(view: View, model: Model) -> Line:
             good = kind_of(model.target).how_good(version.report, view.words, model.target)
     # the batches of a version that waits are pending: where none is, its lineage need not be asked for
     if not model.pending.batches:
-        return Line(model, good, [])
-    lineage = view.api.find(address("models", model.name, "lineage"), Lineage, after=model.live_version or 0)
-    return Line(model, good, held_now(lineage))
+        return Line(model, good, [], [])
+    after = max((model.live_version or 0) - LOOKED_BACK, 0)
+    lineage = view.api.find(address("models", model.name, "lineage"), Lineage, after=after)
+    return Line(model, good, held_now(lineage), overtaken(lineage))
 
 
 def held_now(lineage: Lineage | None) -> list[int]:
     """Versions that wait for a decision, newest first."""
     return [node.number for node in reversed(lineage.versions) if node.waits] if lineage is not None else []
+
+
+def overtaken(lineage: Lineage | None) -> list[int]:
+    """Held versions that another one overtook, newest first."""
+    return [node.number for node in reversed(lineage.versions) if node.overtaken] if lineage is not None else []
 
 
 ROUTE = Route("/", show)

@@ -171,6 +171,10 @@ def test_what_a_rollback_would_do_passes_over_an_erased_version(api: Api) -> Non
     with api.runtime.database.writing() as session:
         versions.get(session, models.get(session, "digits"), 1).erased_at = now()
     assert foreseen(api) == (3, None, [2, 1], 0, 0)
+    with api.runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 1).report = {"gate": {}}
+    way = api.ok("GET", f"{MODEL}/rollback")
+    assert (way["erased"], way["removed"]) == ([2], [1])
 
 
 def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:

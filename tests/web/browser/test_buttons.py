@@ -111,10 +111,16 @@ def test_what_waits_is_learned_and_an_update_is_stopped_and_tried_again(site: Se
         assert page.locator("text=Learn the others without it").count() == 1
         assert page.locator("button:text-is('Learn the others')").count() == 0, "they are learned"
         late = {**ROWS, "inputs": [[x + 0.3, y] for x, y in ROWS["inputs"]]}
-        batch = http.post("/v1/models/pressed/batches", json=late).raise_for_status().json()["id"]
+        later = {**ROWS, "inputs": [[x + 0.4, y] for x, y in ROWS["inputs"]]}
+        http.patch("/v1/models/pressed", json={"promotion": "manual"}).raise_for_status()
+        for rows in (late, later):
+            batch = http.post("/v1/models/pressed/batches", json=rows).raise_for_status().json()["id"]
         page.goto(f"{site.url}/models/pressed/batches/{batch}")
         enter(page, "Learn this batch")
         page.wait_for_selector("[href$='/versions/4']", timeout=60_000)
+        page.goto(f"{site.url}/models/pressed/batches")
+        enter(page, "Learn the other one alone")
+        page.wait_for_selector("[href$='/versions/5']", timeout=60_000)
         many = {"inputs": [[k % 97, k % 89] for k in range(5000)], "labels": ["ab"[k % 2] for k in range(5000)]}
         slow = {**many, "method": {"name": "retrain", "backbone": {"name": "mlp"}, "epochs": 1000}}
         before, update = (

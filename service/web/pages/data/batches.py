@@ -12,6 +12,8 @@ from service.web.kinds import kind_of
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 BATCHES_A_PAGE = 50
+LATEST = 200
+"""So many are asked which of them wait."""
 GONE = (BatchState.RETRACTED, BatchState.ERASED)
 UNLEARNED = (BatchState.PENDING, BatchState.REJECTED)
 NAMED = 10
@@ -24,8 +26,16 @@ def show(view: View) -> Answer:
     model = view.model()
     kind, path = kind_of(model.target), view.path("batches")
     listed = view.api.get(path, Listed[Batch], limit=BATCHES_A_PAGE, cursor=view.query.get("cursor"))
+    latest = listed
+    if model.pending.batches and (listed.next_cursor or "cursor" in view.query):
+        latest = view.api.get(path, Listed[Batch], limit=LATEST)
+    waiting = [batch for batch in latest.items if _waits(batch)]
+    others = [batch.id for batch in waiting if batch.stopped is None]
     facts = {
         "model": model,
+        "stopped": len(waiting) - len(others),
+        "stopped_by": sorted({batch.stopped for batch in waiting if batch.stopped is not None}, reverse=True),
+        "others": others if len(waiting) == model.pending.batches else [],
         "lines": [(batch, kind.holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
         "next_cursor": listed.next_cursor,
         "faults": {GENERAL: next(iter(view.faults.values()))} if view.faults else {},
@@ -41,6 +51,11 @@ def learn(view: View) -> Answer:
     expected = {"expect": view.form["expect"]} if "expect" in view.form else {}
     update = view.api.post(view.path("updates"), Update, {"batches": named or "pending", **expected})
     return Moved(f"/updates/{update.id}")
+
+
+def _waits(batch: Batch) -> bool:
+    """Whether it is learned with all that wait: its rows are here."""
+    return batch.state is BatchState.PENDING and batch.merged is None and batch.kept_rows == batch.rows
 
 
 def stopped(view: View, update: Update) -> list[tuple[str, bool]]:

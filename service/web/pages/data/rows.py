@@ -27,7 +27,7 @@ class Line:
     `image`: the address of a picture in their place."""
 
     number: int
-    label: str | None
+    label: str
     right: str
     cells: Sequence[str] = ()
     image: str | None = None

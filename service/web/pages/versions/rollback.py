@@ -10,7 +10,13 @@ from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 def ask(view: View) -> Answer:
     """Says what a rollback changes, and asks for a reason."""
     way = view.api.get(view.path("rollback"), WayBack)
-    facts = {"way": way, "reason": view.form.get("reason", ""), "faults": view.faults}
+    gone = {*way.erased, *way.removed}
+    passed = {
+        "erased": way.erased,
+        "removed": way.removed,
+        "taken_back": [number for number in way.passed if number not in gone],
+    }
+    facts = {"way": way, "passed": passed, "reason": view.form.get("reason", ""), "faults": view.faults}
     return Shown("rollback.html", facts, json=view.path("rollback"), status=view.status)
 
 
