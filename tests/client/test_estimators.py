@@ -1,25 +1,17 @@
-"""scikit-learn's face and river's, against a real service."""
+"""scikit-learn's face and river's, against a real service. Each test imports what it needs of them: both libraries take
+seconds to load, in each process that collects tests."""
 
 from __future__ import annotations
 
 import pickle
 import re
-from typing import Any
 
 import numpy as np
 import pandas
 import pytest
-from river import datasets, evaluate, metrics
-from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_iris
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 from service.client import Client, Conflict, UnknownLabels
 from tests.client.conftest import KEY
-from tsuika import river
-from tsuika.sklearn import TsuikaClassifier, TsuikaRegressor
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +22,22 @@ def service(service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # checks fit noise, which the gate holds, and more that warns
-@pytest.mark.parametrize("kind", [TsuikaClassifier, TsuikaRegressor])
-def test_scikit_learn_takes_it_for_one_of_its_own(kind: Any) -> None:
-    check_estimator(kind(), on_skip=None)
+@pytest.mark.parametrize("kind", ["TsuikaClassifier", "TsuikaRegressor"])
+def test_scikit_learn_takes_it_for_one_of_its_own(kind: str) -> None:
+    from sklearn.utils.estimator_checks import check_estimator
+
+    import tsuika.sklearn
+
+    check_estimator(getattr(tsuika.sklearn, kind)(), on_skip=None)
 
 
 def test_a_classifier_in_a_pipeline() -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from tsuika.sklearn import TsuikaClassifier
+
     X, y = load_iris(return_X_y=True, as_frame=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     pipeline = make_pipeline(StandardScaler(), TsuikaClassifier())
@@ -47,6 +49,11 @@ def test_a_classifier_in_a_pipeline() -> None:
 
 
 def test_a_model_that_is_named_goes_on(client: Client) -> None:
+    from sklearn.base import clone
+    from sklearn.datasets import load_iris
+
+    from tsuika.sklearn import TsuikaClassifier
+
     X, y = load_iris(return_X_y=True)
     model = TsuikaClassifier("irises")
     model.partial_fit(X[y < 2], y[y < 2])
@@ -63,6 +70,10 @@ def test_a_model_that_is_named_goes_on(client: Client) -> None:
 
 
 def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_columns(client: Client) -> None:
+    from sklearn.datasets import load_iris
+
+    from tsuika.sklearn import TsuikaClassifier
+
     X, y = load_iris(return_X_y=True, as_frame=True)
     TsuikaClassifier("named-irises").fit(X, y)
     assert client.model("named-irises").info().model_dump()["input"]["names"] == [*X.columns]
@@ -78,6 +89,10 @@ def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_colum
 
 
 def test_names_of_a_frame_are_as_a_model_has_them(client: Client) -> None:
+    from sklearn.datasets import load_iris
+
+    from tsuika.sklearn import TsuikaClassifier
+
     X, y = load_iris(return_X_y=True, as_frame=True)
     spelt = X.set_axis([" a", "b ", "cafe\u0301", "d"], axis=1)
     TsuikaClassifier("spelt-irises").fit(spelt, y).predict(spelt)
@@ -88,6 +103,8 @@ def test_names_of_a_frame_are_as_a_model_has_them(client: Client) -> None:
 
 
 def test_a_frame_with_more_than_numbers_is_a_table() -> None:
+    from tsuika.sklearn import TsuikaRegressor
+
     rng = np.random.default_rng(0)
     frame = pandas.DataFrame(
         {"city": np.array(["Osaka", "Kyoto"])[rng.integers(0, 2, 200)], "rooms": rng.integers(1, 6, 200)}
@@ -99,6 +116,8 @@ def test_a_frame_with_more_than_numbers_is_a_table() -> None:
 
 
 def test_what_the_gate_holds_answers_with_a_warning() -> None:
+    from tsuika.sklearn import TsuikaClassifier
+
     rng = np.random.default_rng(0)
     with pytest.warns(UserWarning, match="^Held: "):
         model = TsuikaClassifier().fit(rng.normal(0, 1, (200, 3)), rng.integers(0, 2, 200))
@@ -107,11 +126,19 @@ def test_what_the_gate_holds_answers_with_a_warning() -> None:
 
 
 def test_numbers_are_predicted() -> None:
+    from sklearn.datasets import load_diabetes
+
+    from tsuika.sklearn import TsuikaRegressor
+
     X, y = load_diabetes(return_X_y=True)
     assert TsuikaRegressor().fit(X, y).score(X, y) > 0.4
 
 
 def test_a_stream_of_rows_is_learned_in_batches() -> None:
+    from river import datasets, evaluate, metrics
+
+    from tsuika import river
+
     model = river.TsuikaClassifier("phishing", batch_rows=80)
     accuracy = evaluate.progressive_val_score(datasets.Phishing().take(161), model, metrics.Accuracy())
     assert 0.3 < accuracy.get() < 0.95  # nothing is known of the first 80
@@ -129,6 +156,8 @@ def test_a_stream_of_rows_is_learned_in_batches() -> None:
 
 
 def test_a_stream_of_numbers_has_numbers_for_targets(client: Client) -> None:
+    from tsuika import river
+
     model = river.TsuikaRegressor("counts", batch_rows=100)
     assert model.predict_one({"x": 1.0}) == 0
     for k in range(100):
@@ -140,6 +169,10 @@ def test_a_stream_of_numbers_has_numbers_for_targets(client: Client) -> None:
 
 
 def test_an_estimator_shows_no_key() -> None:
+    from sklearn.base import clone
+
+    from tsuika.sklearn import TsuikaClassifier
+
     made = TsuikaClassifier("digits", key="a-secret")
     assert repr(made) == "TsuikaClassifier(key=…, model='digits')"
     assert clone(made).key == "a-secret"

@@ -1,4 +1,5 @@
-"""The gate on real rows through run_update, over twenty draws: honest updates go live, wrong labels do not."""
+"""The gate on real rows through run_update, over five draws, and twenty with --long: honest updates go live, wrong
+labels do not."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from tests.learning.memory_data import MemoryData
 from tests.learning.samples import load_digits
 from tests.updating import make_rows, run_update
 
-SEEDS = range(20)
+DRAWS = [5, pytest.param(20, marks=pytest.mark.long)]
 BASE_ROWS = 400
 INPUT = VectorInput(kind="vector", size=64, scale=RangeScale(range=(0, 16)))
 METHOD, PARAMS = resolve({"name": "ridge", "lift": "relu", "width": 128})
@@ -85,28 +86,28 @@ def _draw(seed: int, first: Callable[[Labels], NDArray[np.bool_]] | None = None)
     return Draw(seed, base, history, inputs[BASE_ROWS:], labels[BASE_ROWS:])
 
 
-@pytest.fixture(scope="module")
-def draws() -> list[Draw]:
-    return [_draw(seed) for seed in SEEDS]
+@pytest.fixture(scope="module", params=DRAWS)
+def draws(request: pytest.FixtureRequest) -> list[Draw]:
+    return [_draw(seed) for seed in range(request.param)]
 
 
-@pytest.fixture(scope="module")
-def early_draws() -> list[Draw]:
+@pytest.fixture(scope="module", params=DRAWS)
+def early_draws(request: pytest.FixtureRequest) -> list[Draw]:
     """Bases that know 0 to 7."""
-    return [_draw(seed, lambda labels: np.asarray((labels != "8") & (labels != "9"))) for seed in SEEDS]
+    return [_draw(seed, lambda labels: np.asarray((labels != "8") & (labels != "9"))) for seed in range(request.param)]
 
 
 @pytest.mark.parametrize("rows", [1, 20, 200, 600])
 def test_honest_batches_go_live(draws: list[Draw], rows: int) -> None:
     outcomes = Counter(d.update(d.inputs[:rows], d.labels[:rows]).gate.outcome for d in draws)
-    assert outcomes[Outcome.PASS] >= 19, outcomes
+    assert outcomes[Outcome.PASS] >= int(0.95 * len(draws)), outcomes
 
 
 @pytest.mark.parametrize("rows", [20, 200])
 def test_shuffled_labels_are_rejected(draws: list[Draw], rows: int) -> None:
     reports = [d.update(d.inputs[:rows], d.random.permutation(d.labels[:rows])) for d in draws]
     assert {r.gate.outcome for r in reports} == {Outcome.FAIL}
-    assert sum("look shuffled" in r.gate.why for r in reports) >= 19
+    assert sum("look shuffled" in r.gate.why for r in reports) >= int(0.95 * len(draws))
 
 
 @pytest.mark.parametrize("rows", [100, 300])
@@ -129,7 +130,7 @@ def test_a_class_whose_labels_scatter_waits_for_a_person(draws: list[Draw]) -> N
         labels[of_class] = draw.random.choice(names[names != name], int(of_class.sum()))
         report = draw.update(draw.inputs[:300], labels)
         held += report.gate.outcome is Outcome.UNDECIDED and f'is sure of "{name}"' in report.gate.why
-    assert held >= 18
+    assert held >= int(0.9 * len(draws))
 
 
 def test_copies_of_a_row_under_a_wrong_label_are_listed_first(draws: list[Draw]) -> None:
@@ -141,7 +142,7 @@ def test_copies_of_a_row_under_a_wrong_label_are_listed_first(draws: list[Draw])
         report = draw.update(np.concatenate([draw.inputs[:300], copies]), [*draw.labels[:300], *[other] * 9])
         first = report.batch.suspect_rows[:9]
         first_in_list += {r.row for r in first} == {*range(300, 309)} and {r.alike for r in first} == {9}
-    assert first_in_list >= 16
+    assert first_in_list >= int(0.8 * len(draws))
     honest = [r for d in draws for r in d.update(d.inputs[:300], d.labels[:300]).batch.suspect_rows]
     assert not any(r.alike for r in honest)
 
@@ -150,7 +151,7 @@ def test_shifted_inputs_are_not_taken_for_wrong_labels(draws: list[Draw]) -> Non
     shifted = [np.roll(d.inputs[:200].reshape(-1, 8, 8), 1, 2).reshape(-1, 64) for d in draws]
     reports = [d.update(inputs, d.labels[:200]) for d, inputs in zip(draws, shifted, strict=True)]
     assert Outcome.FAIL not in {r.gate.outcome for r in reports if not r.gate.why.startswith("Rejected: it forgot")}
-    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= 16
+    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= int(0.8 * len(draws))
 
 
 @pytest.mark.parametrize("rows", [4, 150])
@@ -159,7 +160,7 @@ def test_new_classes_go_live(early_draws: list[Draw], rows: int) -> None:
     for draw in early_draws:
         new = (draw.labels == "8") | (draw.labels == "9")
         reports.append(draw.update(draw.inputs[new][:rows], draw.labels[new][:rows]))
-    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= 19
+    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= int(0.95 * len(early_draws))
     if rows < 10:
         assert all(r.gate.unproven for r in reports)
     if rows == 150:
@@ -175,13 +176,15 @@ def test_an_old_class_under_a_new_name_waits_for_a_person(draws: list[Draw], row
         inputs = draw.inputs[draw.labels == name][:rows]
         report = draw.update(inputs, ["another name"] * len(inputs))
         held += report.gate.outcome is Outcome.UNDECIDED and f'are surely "{name}" for version 1' in report.gate.why
-    assert held >= 18
+    assert held >= int(0.9 * len(draws))
 
 
 @pytest.mark.parametrize("rows", [60, 200])
 def test_all_classes_under_one_new_name_wait_for_a_person(draws: list[Draw], rows: int) -> None:
     reports = [draw.update(draw.inputs[:rows], ["unknown"] * rows) for draw in draws]
-    assert sum('rows of "unknown"' in r.gate.why and r.gate.outcome is Outcome.UNDECIDED for r in reports) >= 18
+    assert sum('rows of "unknown"' in r.gate.why and r.gate.outcome is Outcome.UNDECIDED for r in reports) >= int(
+        0.9 * len(draws)
+    )
 
 
 def test_a_first_batch_of_one_class_goes_live() -> None:
@@ -191,11 +194,12 @@ def test_a_first_batch_of_one_class_goes_live() -> None:
     assert report.gate.unproven
 
 
-def test_a_first_batch_with_shuffled_labels_is_held() -> None:
+@pytest.mark.parametrize("count", DRAWS)
+def test_a_first_batch_with_shuffled_labels_is_held(count: int) -> None:
     inputs, labels = _digits()
     held = 0
-    for seed in SEEDS:
+    for seed in range(count):
         shuffled = np.random.default_rng(seed).permutation(labels[:200])
         _, report = _learned(None, [], make_rows("bat_0", inputs[:200], list(shuffled), f"secret {seed}".encode()))
         held += report.gate.outcome is Outcome.UNDECIDED
-    assert held >= 19
+    assert held >= int(0.95 * count)
