@@ -27,8 +27,8 @@ class VersionOf:
 
 
 def version_of(name: str) -> VersionOf:
-    """Reads such a name. Raises WrongUsage."""
-    model, mark, version = name.partition("@")
+    """Reads such a name, also as registries of models write it, `digits:3`. Raises WrongUsage."""
+    model, mark, version = name.replace(":", "@", 1).partition("@")
     if mark and version == "latest":
         raise WrongUsage(
             f"{name} is not a name here: the latest version may be a rejected one, and need not be live. Say "

@@ -40,9 +40,9 @@ class _Service:
         await self.transport.close()
 
     def model(self, name: str) -> AsyncModel:
-        """A handle on a model, which the first `push` makes where there is none; nothing is sent yet. "digits@3",
-        "digits@live" and "digits@previous" are pinned to that version."""
-        name, pinned, version = name.partition("@")
+        """A handle on a model, which the first `push` makes where there is none; nothing is sent yet. "digits@3" (or
+        "digits:3"), "digits@live" and "digits@previous" are pinned to that version."""
+        name, pinned, version = name.replace(":", "@", 1).partition("@")
         model = AsyncModel(self.transport, name)
         return model.at(int(version) if version.isdecimal() else version) if pinned else model
 
@@ -130,8 +130,8 @@ class Client(Blocking[_Service]):
         return self._core.url
 
     def model(self, name: str) -> RemoteModel:
-        """A handle on a model, which the first `push` makes where there is none; nothing is sent yet. "digits@3",
-        "digits@live" and "digits@previous" are pinned to that version."""
+        """A handle on a model, which the first `push` makes where there is none; nothing is sent yet. "digits@3" (or
+        "digits:3"), "digits@live" and "digits@previous" are pinned to that version."""
         return RemoteModel(self._core.model(name))
 
     def create_model(self, name: str, input: dict[str, Any], **settings: Any) -> RemoteModel:

@@ -505,8 +505,9 @@ def test_no_name_becomes_a_formula_of_a_spreadsheet() -> None:
     assert [csv_cell(cell) for cell in ("-1", "+2.5", "-1e-3", "late", -0.5)] == ["-1", "+2.5", "-1e-3", "late", -0.5]
 
 
-def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:
-    ended = tsuika("report", "fruits@latest")
+@pytest.mark.parametrize("name", ["fruits@latest", "fruits:latest"])
+def test_latest_is_no_name_of_a_version(tsuika: Tsuika, name: str) -> None:
+    ended = tsuika("report", name)
     assert (ended.code, ended.out) == (USAGE, "")
     assert "the latest version may be a rejected one" in ended.err
 

@@ -111,9 +111,10 @@ def test_a_version_is_pinned_and_compared(client: Client, service_url: str) -> N
     model.push(*corners(1, classes=4), new_classes="allow")
     rows, labels = corners(2, classes=4)
     assert (model.at(1).predict(rows[:1]).version, client.model("pinned@previous").predict(rows[:1]).version) == (1, 1)
-    assert model.predict(rows[:1]).version == 2
-    with pytest.raises(ValueError, match="latest"):
-        client.model("pinned@latest")
+    assert (model.predict(rows[:1]).version, client.model("pinned:1").predict(rows[:1]).version) == (2, 1)
+    for name in ("pinned@latest", "pinned:latest"):
+        with pytest.raises(ValueError, match="latest"):
+            client.model(name)
     compared = model.compare(1, 2, rows, labels)
     assert set(compared.differ) == set(range(3, 240, 4))
     assert compared.scores == (0.75, 1.0)
