@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
+from service.contract.figures import amount
 from service.contract.reports import AnyReport, nothing_left
 from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
@@ -21,6 +22,8 @@ AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
 """How reasons of a method begin that nobody named; the page says the second one itself."""
 COLUMNS = "wrong_columns"
 """The rule that is told where it fires, whichever decides: what others measured is no news then."""
+NAMED = 3
+"""Columns that a sentence names."""
 
 
 def verdict_sentence(
@@ -46,8 +49,8 @@ def verdict_sentence(
         key = "by_order"
     elif verdict is Verdict.PROMOTED:
         key, gained = ("unproven", "") if report.gate.unproven else ("promoted", kind_of(report).gained(report, words))
-        few = (rule.figures["rows"] for rule in report.gate.rules if rule.passed is None and "rows" in rule.figures)
-        why = words("reason.too_few", n=n) if (n := next(few, None)) else words("reason.few")
+        open_ = [of for of in report.gate.rules if of.why in report.gate.why]
+        why = "".join(rule_sentence(of, base, report, words) for of in open_) or words("reason.few")
     stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
     said = words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
     if key == "rejected" and report.few_far_out:
@@ -59,22 +62,24 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     """What a rule found; that of the gate where a newer service has a rule that we do not know."""
     if words.language == OWN:
         return rule.why
-    if rule.passed is None:
-        return words("reason.too_few", n=rows) if (rows := rule.figures.get("rows")) else words("reason.no_evidence")
     if rule.passed and rule.value is None and rule.name != "sound":
         return words("reason.does_not_apply")
     kind = kind_of(report)
     finding = kind.finding(rule, report, words)
     variants = _variants(rule, finding.is_known)
-    figures = {**_figures(rule, base, report, words), **finding.figures, **_told(rule, words)}
+    figures = {**_figures(rule, base, report, words), **finding.figures, **_told(rule, words), **_columns(rule, words)}
     keys = (f"reason.{name}.{rule.name}.{variant}" for name in kind.rules for variant in variants)
     key = next((key for key in keys if key in words and figures.keys() >= words.takes(key)), None)
+    if rule.passed is None and key is None:
+        few = words("reason.too_few", n=rows) if (rows := rule.figures.get("rows")) else words("reason.no_evidence")
+        return words.said(rule.why) or few
     if key is None:
         return rule.why
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
     moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
-    said = words(key, **figures)
+    others = f"{key.rpartition('.')[0]}.others"
+    said = words(key, **figures) + (words(others, **figures) if others in words and "others" in rule.figures else "")
     return f"{finding.subject}{said}{_remedy(key, figures, rule, report, words)}{passes}{moved}{beside}"
 
 
@@ -113,15 +118,18 @@ def _remedy(key: str, figures: Mapping[str, Any], rule: Rule, report: AnyReport,
     """What a person can do about what a rule found; "" where the sentence of `key` says it, where another rule rejects,
     and where wrong columns decide."""
     group, _, variant = key.rpartition(".")
-    columns = rule.name != COLUMNS and any(of.name == COLUMNS and of.severity for of in report.gate.rules)
-    if columns or (rule.severity, report.gate.outcome) == (Severity.HELD, Outcome.FAIL):
+    columns = any(of.name == COLUMNS and of.severity for of in report.gate.rules)
+    hides = columns or (rule.severity, report.gate.outcome) == (Severity.HELD, Outcome.FAIL)
+    if rule.severity is None or (hides and rule.name != COLUMNS):
         return ""
-    if variant.startswith("held"):
+    start, names = variant.partition("_")[0], list[str]()
+    if start == "held":
         names = ["held_lacks", "held_told", "held"]
-    elif variant.startswith("fires"):
-        names = ["live", ""] if rule.figures.get("version", -1) == figures["live"] else [""]
-    else:
-        return ""
+    elif start == "unmeasured":
+        names = ["unmeasured"]
+    elif rule.figures.get("version", -1) == figures["live"]:
+        names = ["live"]
+    names += ["told", "counted", *(["exact"] if report.exact else []), ""]
     keys = (f"{group}.remedy_{name}".rstrip("_") for name in names)
     remedy = next((key for key in keys if key in words and figures.keys() >= words.takes(key)), None)
     return words(remedy, **figures) if remedy else ""
@@ -143,7 +151,9 @@ def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:
 def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:
     """Names of the sentences of a rule, that which says most first: of each that with all of its own figures, that with
     most, and that without, which older reports have."""
-    if rule.severity is None:
+    if rule.passed is None:
+        ends: tuple[str, ...] = ("few",)
+    elif rule.severity is None:
         ends = ("gains", "passes") if (rule.value or 0.0) < 0 else ("passes",)
     elif not is_known:
         ends = ("unmeasured", "fires")
@@ -165,6 +175,35 @@ def _told(rule: Rule, words: Words) -> dict[str, Any]:
         elif isinstance(value, list):
             figures[name] = words.listed([f"「{each}」" for each in value])
     return figures
+
+
+def _columns(rule: Rule, words: Words) -> dict[str, str]:
+    """What columns hold that is not theirs, as `gate/wrong_columns.py` says it; nothing of another rule."""
+    if rule.name != COLUMNS or not rule.figures:
+        return {}
+    lists = {name: [str(each) for each in of] for name, of in rule.figures.items() if isinstance(of, list)}
+    mixed, held, said = lists.get("mixed", []), lists.get("held", []), list[str]()
+    if len(mixed) == 2:
+        said.append(words("reason.columns.swapped", names=_named(mixed, words)))
+    elif mixed:
+        said.append(words("reason.columns.mixed", n=len(mixed), column=mixed[0], held=held[0]))
+    for of, beside in (("scaled", "times"), ("filled", "values")):
+        pairs = [*zip(lists.get(of, []), lists.get(beside, []), strict=True)]
+        for value in dict.fromkeys(value for _, value in pairs):
+            names = _named([name for name, its in pairs if its == value], words)
+            if of == "scaled":
+                key, shown = ("larger", float(value)) if float(value) > 1 else ("smaller", 1 / float(value))
+                said.append(words(f"reason.columns.{key}", names=names, times=amount(shown)))
+            else:
+                said.append(words(f"reason.columns.{'same' if value else 'missing'}", names=names, value=value))
+    return {"columns": "".join(said)}
+
+
+def _named(columns: list[str], words: Words) -> str:
+    """The first of them in quotes; the others are counted."""
+    names = words("list.comma").join(words("list.quoted", name=name) for name in columns[:NAMED])
+    more = len(columns) - NAMED
+    return words("reason.columns.more", names=names, n=more) if more > 0 else names
 
 
 def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> dict[str, Any]:

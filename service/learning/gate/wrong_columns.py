@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from service.contract.enums import Severity
 from service.contract.figures import amount
-from service.learning.gate.gate import Finding
+from service.learning.gate.gate import Figure, Finding
 from service.learning.wording import listed, rows
 
 NAMED = 3
@@ -42,7 +42,22 @@ def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
         return Finding("No column looks mixed up, in another unit or filled with one value.", 0.0, 0.0)
     what = f"{' '.join(found)} So it is in {rows(slips.rows)}, beside those that version {live} learned."
     remedy = "Send the rows again as they were before. If they are right, promote this version: then they are usual."
-    return Finding(what, float(len({*slips.mixed, *slips.factors, *slips.filled})), 0.0, Severity.HELD, remedy)
+    wrong = float(len({*slips.mixed, *slips.factors, *slips.filled}))
+    return Finding(what, wrong, 0.0, Severity.HELD, remedy, figures=_figures(slips))
+
+
+def _figures(slips: ColumnSlips) -> dict[str, Figure]:
+    """Names of columns, each list beside another in the same order: the column whose values each holds, how many times
+    too large it is, the value that it holds in every row ("": missing)."""
+    pairs = {
+        ("mixed", "held"): slips.mixed,
+        ("scaled", "times"): {name: f"{times:g}" for name, times in slips.factors.items()},
+        ("filled", "values"): {name: "" if value is None else amount(value) for name, value in slips.filled.items()},
+    }
+    figures: dict[str, Figure] = {"rows": slips.rows}
+    for (columns, beside), found in pairs.items():
+        figures |= {columns: [*found], beside: [*found.values()]} if found else {}
+    return figures
 
 
 def _names(names: list[str]) -> str:

@@ -169,6 +169,9 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             "suggested": dispute.suggested if dispute is not None else "",
             "worst": worst.name if worst is not None else "",
         }
+        toward = rule.figures.get("labels", rule.figures.get("label"))
+        if toward is not None:
+            figures["toward"] = _toward(toward, words)
         return Finding(known.get(rule.name, rule.value is not None), figures)
 
     def gained(self, report: Report, words: Words) -> str:
@@ -215,6 +218,14 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             [(row.class_, round(row.score, 4)) for row in answer.predictions],
             first.top,
         )
+
+
+def _toward(labels: int | float | str | list[str], words: Words) -> str:
+    """The labels that rows of a class carry instead; many are counted."""
+    if isinstance(labels, int | float):
+        return words("reason.other_labels", n=int(labels))
+    names = [labels] if isinstance(labels, str) else labels
+    return words.either([words("list.quoted", name=name) for name in names])
 
 
 def _since(lost: LostSince | None, words: Words) -> str:

@@ -52,7 +52,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         what = (
             f"Nothing was tested: too few rows of each class. Kept back, {leave} no other of its class to learn from."
         )
-        return Finding(what, limit=rule.p, evidence=False, unproven=True)
+        return Finding(what, limit=rule.p, evidence=False, unproven=True, figures={"alone": first.alone})
     if first.one_group:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
     if unseen.rows < rule.min_rows:
@@ -111,7 +111,9 @@ def forgets(measured: Measured, policy: GatePolicy) -> Finding:
         return finding
     names = listed(measured.foreign, quote=True)
     came = f"No trusted row shows what {names} lost, which came with an imported version."
-    return replace(finding, what=came if measured.harm is None else f"{finding.what} {came}", unproven=True)
+    figures = {**finding.figures, "foreign": [*measured.foreign]}
+    what = came if measured.harm is None else f"{finding.what} {came}"
+    return replace(finding, what=what, unproven=True, figures=figures)
 
 
 @silent_without(_trusted)
@@ -122,7 +124,7 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
         what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {_newly(in_all, most)}."
         remedy = "Learn these rows by the method of the live version, or promote this one."
-        figures = _changed(harm.rows, in_all)
+        figures = _changed(harm.rows, in_all) | ({} if measured.live is None else {"beside": measured.live})
         return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=figures)
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"Of {rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
@@ -166,7 +168,8 @@ def intrudes(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
         beside = f" {BESIDE_SETTINGS}" if measured.resettled else ""
         what = f"Of {rows(harm.rows)} {_newly(taken, rule.max_taken)}, and {shown}.{beside}"
         remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
-        return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
+        figures = _changed(harm.rows, taken) | {"classes": [*harm.intruders]}
+        return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy, figures=figures)
     return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
 
 
@@ -175,11 +178,13 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     rule, new = policy.new_class_not_learned, measured.new_classes
     if measured.first is not None or not new:
         return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
-    total = NewClass.together(new)
+    total, counts = NewClass.together(new), dict[str, Figure]()
     if total.rows < rule.min_rows:
         few = too_few(total.rows, f" of {listed([c.name for c in new], quote=True)}")
         seen = f" It recognises {total.hits} of them." if total.rows else ""
-        return Finding(f"{few}{seen}", evidence=False, unproven=True, figures={"rows": total.rows})
+        counts = {"rows": total.rows, "classes": [c.name for c in new]}
+        counts |= {"hits": total.hits} if total.rows else {}
+        return Finding(f"{few}{seen}", evidence=False, unproven=True, figures=counts)
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
     lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
@@ -199,19 +204,19 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         remedy = "Send more rows." if measured.exact else "Send more rows, or use another method, such as ridge."
         return Finding(what, recall, limit, Severity.HELD, remedy, figures=figures)
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
-    open_ = [
-        f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
-        for c in new
-        if c.rows < rule.min_rows or not c.hits
-    ]
-    if open_:
-        what += f" Too few rows to judge by: {listed(open_)}."
-    counts: dict[str, Figure] = {"rows": total.rows, "hits": total.hits}
+    counts = {"rows": total.rows, "hits": total.hits}
+    if open_ := [c for c in new if c.rows < rule.min_rows or not c.hits]:
+        what += f" Too few rows to judge by: {listed([f'{c.name} ({_recognised(c)})' for c in open_])}."
+        counts["few"] = [c.name for c in open_]
     if weak := [c for c in new if c.rows >= rule.min_rows and 0 < c.hits < BARELY * c.rows]:
         best = None if measured.exact else NewClass.together(weak).yardstick_hits
         counts |= {} if best is None else {"could": best}
         what += f" {raised(barely({c.name: (c.hits, c.rows) for c in weak}, best))}."
     return Finding(what, recall, limit, unproven=bool(open_), figures=counts)
+
+
+def _recognised(new: NewClass) -> str:
+    return f"{new.hits} of {new.rows}" if new.rows else "none judged"
 
 
 def _too_hard(new: NewClass, policy: GatePolicy) -> bool:

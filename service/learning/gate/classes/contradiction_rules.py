@@ -235,8 +235,10 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     if not guilty:
         return Finding(_shifted(batch), value, limit)
     when = "" if evidence is batch.classes.get(name) else " of the last updates"
-    labels = [f'"{label}"' for label in sorted(evidence.toward, key=lambda label: -evidence.toward[label])]
-    named = labels[0] if agree else " or ".join(labels) if len(labels) < FEW_LABELS else f"{len(labels)} other names"
+    toward = sorted(evidence.toward, key=lambda label: -evidence.toward[label])
+    labels = [f'"{label}"' for label in toward]
+    few = len(labels) < FEW_LABELS
+    named = labels[0] if agree else " or ".join(labels) if few else f"{len(labels)} other names"
     what = (
         f'{count:,} of {rows(evidence.confident)}{when} say {named} where version {measured.live} is sure of "{name}".'
     )
@@ -244,9 +246,10 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
     remedy = "Either the labels or the model is wrong; only a person can tell."
-    figures: dict[str, Figure] = {"rows": evidence.confident, "conflicts": count, "class": name}
-    figures |= {"label": max(evidence.toward, key=lambda label: evidence.toward[label])} if agree else {}
-    return Finding(what, value, limit, Severity.HELD, remedy, figures=figures if not when else {})
+    figures: dict[str, Figure] = {"pooled" if when else "rows": evidence.confident, "conflicts": count, "class": name}
+    figures |= {"label": toward[0]} if agree else {"labels": toward if few else len(toward)}
+    figures |= {"others": others} if others else {}
+    return Finding(what, value, limit, Severity.HELD, remedy, figures=figures)
 
 
 @silent_without(_familiar)

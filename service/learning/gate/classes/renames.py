@@ -8,7 +8,7 @@ from urllib.parse import quote
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
 from service.learning.gate.classes.class_measurements import Likeness, Measured
-from service.learning.gate.gate import Finding
+from service.learning.gate.gate import Figure, Finding
 from service.learning.statistics import auc_at_most
 from service.learning.wording import counted, listed, rows, whole_percent
 
@@ -30,14 +30,27 @@ def renames(measured: Measured, policy: GatePolicy) -> Finding:
         names, like = min(compared, key=lambda item: item[1].separation or 0.0)
         apart = whole_percent(like.separation or 0.0)
         what = f"{_taken_for(names, like, measured)}; now {apart} of pairs of an old and a new row can be told apart."
-        return Finding(what, like.separation, rule.min_separation)
+        return Finding(what, like.separation, rule.min_separation, figures=_figures(names, like))
     names, like = max(alike, key=lambda item: item[1].compared)
     what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
     renamed = [name for names, _ in alike for name in names]
     if len(alike) > 1:
         what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
     remedy = _other_name(renamed, [like for _, like in alike], measured)
-    return Finding(what, like.separation, rule.min_separation, Severity.HELD, remedy)
+    figures = _figures(names, like) | {"renamed": renamed}
+    figures |= {"others": len(alike) - 1} if len(alike) > 1 else {}
+    if earlier := _earlier(renamed, measured):
+        figures["earlier"] = earlier
+    return Finding(what, like.separation, rule.min_separation, Severity.HELD, remedy, figures=figures)
+
+
+def _figures(names: Sequence[str], like: Likeness) -> dict[str, Figure]:
+    return {"rows": like.rows, "taken": sum(like.mostly.values()), "classes": [*names], "old": [*like.mostly]}
+
+
+def _earlier(renamed: Sequence[str], measured: Measured) -> list[str]:
+    """Those that earlier batches brought, too."""
+    return [c.name for c in measured.young if c.name in renamed]
 
 
 def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
@@ -82,7 +95,7 @@ def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
 def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
     """Says what to send where they are other names, and where they are not. A name that is left behind stays known, so
     that a slip of the pen would pass for it later."""
-    one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
+    one, earlier = len(renamed) == 1, _earlier(renamed, measured)
     old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
     also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
     paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
