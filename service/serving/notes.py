@@ -29,13 +29,12 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
         low, high = scale.range
         return [f"Some values lie outside the range of this model's inputs, [{low:g}, {high:g}]."]
     if not isinstance(spec, TableInput):
-        far = f"Some values lie farther from those that version {version} began with than it can tell apart"
-        return [f"{far}: they count as nearer ones."]
+        return [f"Some values are so far from usual that version {version} takes them for the end of its range."]
     of_rows = np.bitwise_or.reduce(marks)
     beyond = np.flatnonzero(of_rows & BEYOND).tolist()
     notes = [
         f"{_cut(spec.columns[k].name)}: version {version} tells values from {usual.low[k]:g} to {usual.high[k]:g} "
-        "apart, and some lie beyond: they count as the nearest of these, and no interval allows for that."
+        "apart. Some lie beyond and count as the nearest of these; no interval allows for that."
         for k in beyond[:COLUMNS]
     ]
     notes += _rest(len(beyond))

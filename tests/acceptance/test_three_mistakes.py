@@ -102,13 +102,13 @@ TABLES = {SLIP: slipped, MISSING: lacking, SHUFFLED: shuffled}
 LOOKS_SHUFFLED = "Rejected: the labels look shuffled."
 DUE = {
     ("page", SLIP): ['Line 8, column "label": "aple"', 'Near: "apple"', "tick it above"],
-    ("page", MISSING): ["Nothing was learned.", '"acid" is missing; where nothing is known', "send the file again"],
+    ("page", MISSING): ["Nothing was learned.", '"acid" is missing: add it, with empty cells', "send the file again"],
     ("page", SHUFFLED): [LOOKS_SHUFFLED, "Version 1 stays live.", "Take it back…"],
     ("terminal", SLIP): ["Nothing was sent.", 'line 8   label "aple"   near: "apple"', "--new-classes=aple"],
     ("terminal", MISSING): ['line 1: "acid" is missing', "its cells are empty. Nothing was sent."],
     ("terminal", SHUFFLED): [LOOKS_SHUFFLED, "Version 1 stays live.", f"tsuika retract {MODEL} bat_"],
     ("python", SLIP): ['Line 8, column "label": "aple"', 'Near: "apple"', 'new_classes="allow"'],
-    ("python", MISSING): ['"acid" is missing; where nothing is known of a column, its cells are empty.'],
+    ("python", MISSING): ['"acid" is missing: add it, with empty cells where values are not known.'],
     ("python", SHUFFLED): [LOOKS_SHUFFLED, "Version 1 stays live.", ".retract(['bat_"],
 }
 

@@ -302,7 +302,7 @@ def test_numbers_of_a_vector_that_are_cut_are_noted() -> None:
     assert "notes" not in json.loads(predict(version, asked).json())
     asked[3, 1] = 9999.0
     [note] = json.loads(predict(version, asked).json())["notes"]
-    assert note.startswith("Some values lie farther from those that version 7 began with than it can tell apart")
+    assert note.startswith("Some values are so far from usual that version 7 takes them")
 
 
 async def _answered(batcher: Batcher, version: Loaded, asked: Array, options: PredictOptions) -> RowAnswers:

@@ -431,9 +431,9 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert rule_sentence(usual, 2, report(NumberReport), JA).endswith("ため、通過です。")
     prices = (rule("forgets", why=f"It forgot. {end}") for end in (MOVE, "Look at some of these rows."))
     assert [MOVE in rule_sentence(each, 2, report(NumberReport), JA) for each in prices] == [True, False]
-    anew = OTHER_SETTINGS.format(what="alpha 1 → 10, lift")
+    anew = OTHER_SETTINGS.format(what="alpha 1 → 10")
     assert note_sentences(report(notes=[anew]), JA)[0].startswith(
-        "全行に合わせて設定を選び直しました（alpha 1 → 10, lift）。"
+        "全行に合わせて設定を選び直しました（alpha 1 → 10）。"
     )
     assert not within_chance(rule("forgets", value=0.0213))
     assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"

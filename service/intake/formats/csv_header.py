@@ -208,7 +208,7 @@ class Header:
                 + ("" if meant else f"leave_out={quoted(unknown[0])}.")
             )
         if missing:
-            way = "; where nothing is known of a column, its cells are empty."
+            way = f": add {'it' if len(missing) == 1 else 'them'}, with empty cells where values are not known."
             if not self._gaps:
                 way = ". Add what is missing, or make a model of its own for such rows."
             sentences.append(f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing{way}")

@@ -16,10 +16,11 @@ from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
+from service.contract.enums import Outcome
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.reports import AnyReport
 from service.contract.reports.class_report import ClassEvidence
-from service.contract.reports.facts import Cost
+from service.contract.reports.facts import Cost, GateReport
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
@@ -44,10 +45,10 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 OTHER_SETTINGS = (
-    "Settings were chosen anew for all rows: {what}. That is usual while rows grow, and nothing is to be done. It "
-    "moves answers by itself, so not all that changed from before to after is the batch's doing: whether it forgot "
-    "(rule 5 of the report), made a class or region worse (8) or learned nothing (10) is judged without it."
+    "Settings were chosen anew for all rows ({what}). That alone changes some answers, and the gate does not blame the "
+    "batch for it."
 )
+"""Said of what goes live alone: of what is stopped, the rules that compare without such a change say so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +83,19 @@ class Exam:
     def candidate(self) -> Checkpoint:
         return self.learned.checkpoint
 
-    @property
-    def notes(self) -> list[str]:
-        anew = [chosen_anew(self.base, self.candidate)] if self.base is not None and self.same is not None else []
-        return [*anew, *self.gone]
+    def chosen_anew(self, gate: GateReport) -> list[str]:
+        """The note on settings of an exact head that are not those of the base, where the version passed the gate. A
+        lift has a note of its own, and a decay is what somebody asked for, or a reason of `auto`."""
+        if self.base is None or self.same is None or gate.outcome is not Outcome.PASS:
+            return []
+        before, now = self.base.layout.exact, self.candidate.layout.exact
+        pairs = ((name, getattr(before, name, None), getattr(now, name, None)) for name in ("method", "alpha"))
+        what = [f"{name} {_said(old)} → {_said(new)}" for name, old, new in pairs if old is not None and old != new]
+        return [OTHER_SETTINGS.format(what=", ".join(what))] if what else []
 
     @property
     def space(self) -> Space:
         return self.rows.space
-
-
-def chosen_anew(base: Checkpoint, made: Checkpoint) -> str:
-    """The note on settings of an exact head that are not those of the base."""
-    before, now = base.layout.exact, made.layout.exact
-    pairs = ((name, getattr(before, name, None), getattr(now, name, None)) for name in ("method", "alpha", "decay"))
-    what = [f"{name} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
-    lift = ["lift"] if base.layout.lifts != made.layout.lifts else []
-    return OTHER_SETTINGS.format(what=", ".join([*what, *lift]))
 
 
 def _said(setting: object) -> str:

@@ -211,8 +211,8 @@ def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
     if was == named:
         named += " of another width"
     return (
-        f"Another way to make features of the inputs (lift) does best by now: {named}, before {was}. All rows were "
-        "learned anew with it, so scores of old rows may have moved; nothing is to be done."
+        f"Another lift does better by now: {named}, before {was}. All rows were learned anew with it, so scores of old "
+        "rows may have changed."
     )
 
 

@@ -62,8 +62,8 @@ def with_old_columns(base: Checkpoint, made: Learned, data: Data) -> Learned:
         served = np.where(np.isnan(logits[:, :old]), np.nan, features @ weight.T + bias)
         logits = np.concatenate([served, unit * logits[:, old:] + start], 1)
     note = (
-        "Raw scores (logits) of old classes keep their bits: new classes were added as new columns. The old ones have "
-        "not learned that new rows are not theirs; an update without new classes solves all of them."
+        "Raw scores (logits) of old classes are the same to the bit: new classes were only added beside them. The next "
+        "update without a new class solves all of them together."
     )
     return Learned(
         Checkpoint(now.layout.model_copy(update=changes), parts, learned),

@@ -25,7 +25,7 @@ SEEN_STEPS = 16
 """A column that varies by fewer steps of the grid is hardly seen."""
 GRID = CLIP / 2**15
 """A step of the grid of scaled numbers."""
-MISTAKE = "If that is a mistake, as columns mixed up or another unit are, send the rows again."
+MISTAKE = "If that is a mistake, such as another unit or columns mixed up, send the rows again."
 
 
 def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
@@ -33,9 +33,9 @@ def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
 
     Fewer than 20 rows have no note on a column: what they show may be chance.
     """
-    table, columns = isinstance(scale, TableScale), _columns(scale, inputs)
+    columns = _columns(scale, inputs)
     beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else columns and _columns_beyond(columns)
-    still = columns and fitted and _still(columns, table)
+    still = columns and fitted and _still(columns)
     numbering = columns and _numbering(columns)
     return [note for note in (still, beyond, numbering, columns and _narrow(columns)) if note]
 
@@ -63,7 +63,7 @@ class _Columns:
     def far_off(self) -> str:
         """As the function of that name says it."""
         named, have = self.naming(self.beyond), "have" if self.beyond.sum() > 1 else "has"
-        return f"{named} {have} values far from what this model takes for usual" if named else ""
+        return f"{named} {have} values far outside the range of this model" if named else ""
 
     def naming(self, which: Bools) -> str:
         """The first seven of those columns, and how many more; "" for none."""
@@ -96,15 +96,14 @@ def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
     return _Columns(names, count, spread, varies, farthest, clipped, unit, rising)
 
 
-def _still(columns: _Columns, table: bool) -> str | None:
+def _still(columns: _Columns) -> str | None:
     still = ~columns.varies | (columns.count < 2)
     if not (named := columns.naming(still)):
         return None
-    say, its = ("say", "How far they may vary is") if still.sum() > 1 else ("says", "How far it may vary is")
-    guess = "" if table else ", by the size of its values or by the other columns"
+    say, its = ("say", "how far they may vary is") if still.sum() > 1 else ("says", "how far it may vary is")
     return (
-        f"{named} {say} the same in every row of this first batch, or nothing. {its} a guess{guess}. If such a column "
-        "will change, as a date does, make a new model that declares `scale`."
+        f"{named} {say} the same in every row of this first batch, or nothing: {its} a guess. If such a column will "
+        "change, as a date does, make a new model that declares `scale`."
     )
 
 
@@ -118,11 +117,9 @@ def far_off(scale: AnyScale, inputs: Array) -> tuple[str, str]:
 def _columns_beyond(columns: _Columns) -> str | None:
     if not columns.far_off:
         return None
-    them = "them" if columns.beyond.sum() > 1 else "it"
     return (
-        f"{columns.far_off}, in more than one row of a hundred; it sees them cut off. {MISTAKE} If they will go on "
-        f"like that, make a new model that declares a wider `scale` for {them}, or a target with `from` where a level "
-        "grows."
+        f"{columns.far_off}, which count as its ends. {MISTAKE} If not, make a new model with a wider `scale`, or a "
+        "target with `from` where a level grows."
     )
 
 
@@ -147,8 +144,8 @@ def rows_beyond(scale: InputScale, inputs: Array) -> str | None:
         return None
     have = "has" if beyond == 1 else "have"
     return (
-        f"{beyond:,} of {rows(len(inputs))} {have} a value so far from what this model takes for usual that it sees "
-        f"the value cut off. {MISTAKE} If such values will come often, make a new model that declares a wider `scale`."
+        f"{beyond:,} of {rows(len(inputs))} {have} a value far outside the range of this model, which counts as its "
+        f"end. {MISTAKE} If not, make a new model with a wider `scale`."
     )
 
 
@@ -160,6 +157,6 @@ def _narrow(columns: _Columns) -> str | None:
         return None
     vary, them = ("vary", "them") if narrow.sum() > 1 else ("varies", "it")
     return (
-        f"{named} {vary} so little, beside what this model takes for usual, that hardly anything is learned from "
-        f"{them}. {MISTAKE} A new model, whose scale is fitted to such rows or declared for each column, sees {them}."
+        f"{named} {vary} so little, for the range of this model, that hardly anything is learned from {them}. "
+        f"{MISTAKE} If not, make a new model, whose range is that of its first rows or is declared (`scale`)."
     )

@@ -16,8 +16,8 @@ from service.learning.update_data import Data
 from service.worker.child.method_choice import StepChoice
 
 TOOK_OVER = (
-    "The exact head takes over from a network. That alone changes answers, which is not due to these rows: they are "
-    "judged beside the exact head of all rows before them."
+    "The exact head replaces a network. That alone changes answers, so these rows are judged beside the exact head of "
+    "all rows before them."
 )
 
 

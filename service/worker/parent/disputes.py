@@ -79,9 +79,8 @@ def _sentence(settled: Settled) -> str:
     if settled.verdict == "confirmed":
         return (
             f'Confirmed what update {settled.update} disputed: {share} say "{settled.suggested}" here, too '
-            f"({chance(settled.p)}). If the world has changed, promote it and take back the older batches that say "
-            'otherwise. Where another version has gone live since, promote it with "rebase": true: that is learned on '
-            "the live one, held once more, and can then be promoted."
+            f"({chance(settled.p)}). If the world has changed, promote its version and take back the older batches "
+            "that say otherwise."
         )
     of = settled.batches
     them = f"its batch {of[0]}" if len(of) == 1 else f"its {len(of):,} batches"

@@ -25,7 +25,7 @@ def test_old_scores_keep_their_bits_over_and_over_and_new_classes_are_learned(di
         seen = d.of(known + new)
         assert torch.equal(logits(learned.checkpoint, seen.held_X)[:, : len(known)], logits(base, seen.held_X))
         assert learned.checkpoint.layout.temperature == base.layout.temperature
-        assert any("Raw scores (logits) of old classes keep their bits" in note for note in learned.notes)
+        assert any("Raw scores (logits) of old classes are the same to the bit" in note for note in learned.notes)
         assert accuracy(learned.checkpoint, seen.held_X, seen.held_y) > 0.88
     assert [block.part for block in learned.checkpoint.layout.head] == ["head.0", "head.1", "head.2"]
     assert learned.checkpoint.learned["head.0"] == {"bat_000"}

@@ -23,12 +23,12 @@ def test_columns_that_leave_their_scale_are_named() -> None:
     grown = ROWS.copy()
     grown[:5, 0] *= 10
     [note] = scale_notes(SCALE, grown, fitted=False)
-    assert note.startswith('Column "price" has values far from what this model takes for usual, in more than one row')
-    assert note.index("If that is a mistake, as columns mixed up") < note.index("make a new model")
+    assert note.startswith('Column "price" has values far outside the range of this model, which count as its ends.')
+    assert note.index("If that is a mistake, such as another unit") < note.index("make a new model")
     assert note.startswith(far_off(SCALE, grown)[0] + ", ")
     grown[:, 2] *= 2
     [note] = scale_notes(SCALE, grown, fitted=False)
-    assert note.startswith('Columns "price" and "year" have values far from')
+    assert note.startswith('Columns "price" and "year" have values far outside')
     assert "scale" in note
     assert (scale_notes(SCALE, grown[5:10], fitted=False), far_off(SCALE, grown[5:10])) == ([], ("", "")), "few rows"
 
@@ -44,7 +44,9 @@ def test_columns_that_say_nothing_in_a_first_batch_are_named_once() -> None:
     still = ROWS.copy()
     still[:, 0], still[:, 2] = np.nan, 2000
     [note] = scale_notes(TableScale.fitted(SPEC, still), still, fitted=True)
-    assert note.startswith('Columns "price" and "year" say the same in every row of this first batch, or nothing.')
+    assert note.startswith(
+        'Columns "price" and "year" say the same in every row of this first batch, or nothing: how far'
+    )
     assert scale_notes(TableScale.fitted(SPEC, still), still, fitted=False) == []
 
 

@@ -33,7 +33,7 @@ def test_an_ordinary_update_is_not_remarked_upon(method: Method) -> None:
 def test_known_classes_in_another_shape_are_noticed(method: Method) -> None:
     old = digits().of(OLD)
     learned = prepared().learn(method, np.ascontiguousarray(old.X[:, ::-1]), old.y, epochs=2)
-    assert noted(learned.notes, "the wrong past")
+    assert noted(learned.notes, "remembered rows hold it back")
 
 
 def test_a_memory_that_was_learned_by_heart_is_noticed() -> None:

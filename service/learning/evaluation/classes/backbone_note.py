@@ -49,7 +49,6 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
         return None
     other = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
     return (
-        f"The backbone {layout.backbone.name} does not help here: on rows kept back for choosing, a head on its "
-        f"features has a balanced accuracy of {with_it:.3f}, one on {other} {without:.3f}. A model with the backbone "
-        "identity may do better."
+        f"The backbone {layout.backbone.name} does not help: on rows kept back, balanced accuracy is {with_it:.3f} "
+        f"with its features and {without:.3f} with {other}. A model with the backbone identity may do better."
     )

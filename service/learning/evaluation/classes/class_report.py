@@ -43,8 +43,8 @@ from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
 
 RELABELLED = (
-    "Its sender said that labels of known inputs change on purpose (expect: relabel): rules 2 to 4 did not stop it, "
-    "and it disputes nothing. Rows that were learned with the old labels still count; take their batches back."
+    "These labels change on purpose, as their sender said (expect: relabel), so nothing stopped it for contradicting "
+    "the live version. Rows with the old labels still count: take their batches back."
 )
 UNLIKE = "are unlike anything seen before"
 MANY_COPIES = 10
@@ -139,9 +139,8 @@ def _copies_noted(copies: int, rows: int) -> list[str]:
     if copies * MANY_COPIES < rows or copies < 2:
         return []
     return [
-        f"{copies:,} of {rows:,} rows are nearly the same as another with their label: such rows are learned from or "
-        "judged by together, and counted once. Rows that belong together without being alike (of a patient, of a "
-        "video) are kept together by groups."
+        f"{copies:,} of {rows:,} rows are nearly the same as another with the same label, and count as one with it. "
+        "Rows that differ but belong together, such as those of one patient, are kept together by groups."
     ]
 
 
@@ -151,8 +150,8 @@ def _copied_noted(assessment: ClassAssessment) -> list[str]:
     if not copied:
         return []
     return [
-        f"The update brings copies of {copied:,} of {trusted} that judge, and learns from them. "
-        "Without those too few were left, so they judge as well; accuracy after it may read too high."
+        f"The update learns copies of {copied:,} of {trusted}. Too few others are left to judge by, so these judge, "
+        "too: the accuracy after it may be too high."
     ]
 
 

@@ -91,7 +91,9 @@ class ClassContext(UpdateContext):
         report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slips])
         assert assessment.solve is not None
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
-        return exam.candidate, report.model_copy(update={"learning_curve": curve}), remember(assessment)
+        notes = [*report.notes, *exam.chosen_anew(report.gate)]
+        report = report.model_copy(update={"learning_curve": curve, "notes": notes})
+        return exam.candidate, report, remember(assessment)
 
     def compare(
         self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run, later: Rows | None = None
@@ -144,7 +146,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
     yardstick = _yardstick(exam, answers)
     alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
     counted = {} if weights.plain else counts_of(candidate, exam.data)
-    notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.notes]
+    notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.gone]
     return ClassAssessment(
         policy=context.policy,
         trusted=rows.trusted,
@@ -252,4 +254,4 @@ def _on_unlabelled(rows: int, share: float | None) -> str:
         return note
     strange = round(share * rows)
     words = f" {strange:,} of them {'is' if strange == 1 else 'are'} unlike anything that was learned."
-    return note + words + (" Labels for some of those would teach most." if share >= WORTH_LABELLING else "")
+    return note + words + (" Labels for some of those would help most." if share >= WORTH_LABELLING else "")

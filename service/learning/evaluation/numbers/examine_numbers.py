@@ -53,8 +53,8 @@ from service.learning.run import Run
 from service.learning.update_data import Data
 
 MOVES = (
-    "Its sender said that targets move at once (expect: move): that they are unlike those before did not stop it. "
-    "From now on the new values are what is usual."
+    "These targets move at once, as their sender said (expect: move), so nothing stopped it for being unlike those "
+    "before. From now on they are what is usual."
 )
 
 
@@ -106,7 +106,8 @@ class NumberContext(UpdateContext):
             *([MOVES] if self.expected else []),
             *note,
             *_notes(made, data, first=base is None),
-            *exam.notes,
+            *exam.gone,
+            *exam.chosen_anew(gate),
         ]
         report = number_report(
             exam,
@@ -225,8 +226,8 @@ def _with_intervals(
         errors = IntervalErrors(*unmade()[:2], known)
         kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
-            f"Intervals are made of errors on {kind}, and hold for rows like these. Those of the next version are "
-            "made of errors on rows as they came, and its report says how often they held (tested.coverage)."
+            f"Intervals rest on errors on {kind}, and hold for rows like these. Those of the next version rest on "
+            "errors on new rows, and its report says how often they held (tested.coverage)."
         ]
     part = interval_part(errors, levels_due(tested) if made else None)
     if part is None:

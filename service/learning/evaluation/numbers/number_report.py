@@ -104,8 +104,8 @@ def worse_than(yardsticks: Mapping[str, YardstickError], tested: TestedErrors | 
     name = min(nearer, key=lambda each: nearer[each])
     return [
         f"It answers worse than {YARDSTICKS[name]} would: off by {amount(tested.mae)} beside {amount(nearer[name])}, "
-        f"on {counted_rows(tested.rows)} as they came. Do its columns say anything of what is predicted? Where what "
-        "comes changes with time, a decay follows it."
+        f"on {counted_rows(tested.rows)} as they came. Do its columns say anything of what is predicted? If that "
+        "changes with time, use a decay."
     ]
 
 

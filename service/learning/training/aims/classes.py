@@ -24,8 +24,8 @@ from service.learning.update_data import Data
 
 MOVED = 0.2
 WRONG_PAST = (
-    "The version before got {:.0%} of the remembered rows right and {:.0%} of the update's rows of known classes: if "
-    "the stream moves on, remembered rows are the wrong past, and fine_tune or a ridge that decays does better."
+    "The version before got {:.0%} of the remembered rows right and {:.0%} of the update's rows of known classes. If "
+    "what comes changes with time, remembered rows hold it back: use fine_tune, or ridge with a decay."
 )
 """Said where the version before is that much worse on new rows of known classes than on memory."""
 BY_HEART = 0.1

@@ -42,8 +42,8 @@ QUIET = 0.1
 TIMES = 1.5
 """A note is given where errors on rows are that many times those on remembered ones."""
 MOVED = (
-    "The version before was off by {:.1f} times as much on the update's rows as on the remembered ones: if the stream "
-    "moves on, these are the wrong past, and fine_tune or a ridge that decays does better."
+    "The version before was off by {:.1f} times as much on the update's rows as on the remembered ones. If what comes "
+    "changes with time, remembered rows hold it back: use fine_tune, or ridge with a decay."
 )
 BY_HEART = (
     "Errors on rows kept back are {:.1f} times those on remembered rows: these were learned by heart. A larger "

@@ -6,9 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from service.contract.enums import Outcome
 from service.contract.inputs import Architecture
+from service.contract.reports.facts import GateReport
 from service.learning.data.rows import Rows
 from service.learning.evaluation.classes.class_assessment import Correctness
+from service.learning.evaluation.classes.examine_classes import ClassContext
+from service.learning.evaluation.context import OTHER_SETTINGS, Exam
 from service.learning.gate.classes.class_measurements import ALL
 from service.learning.method import Learned
 from service.learning.methods import resolve
@@ -45,6 +49,24 @@ def test_a_table_learned_with_another_strength_has_that_strength_without_the_bat
             second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
         )
     assert learned(1)[1].without is None
+
+
+def test_settings_that_were_chosen_anew_are_noted_of_what_goes_live_alone() -> None:
+    data, context = MemoryData(SHOP, Architecture(), [FIRST], NEXT), ClassContext(live=1)
+    for strength, what in ((0.5, "alpha 1 → 0.5"), (1, "")):
+        first, second = learned(strength)
+        report = context.examine(first.checkpoint, second, data, Run()).report
+        assert report.gate.outcome is Outcome.PASS
+        noted = [note for note in report.notes if note.startswith("Settings were chosen anew")]
+        assert noted == ([OTHER_SETTINGS.format(what=what)] if what else [])
+    first, second = learned(10)
+    space = context.space(first.checkpoint, second.checkpoint, data)
+    exam = Exam.of(first.checkpoint, second, data, Run(), space, None)
+    said = {outcome: exam.chosen_anew(GateReport(outcome=outcome, rules=[])) for outcome in Outcome}
+    assert [outcome for outcome, notes in said.items() if notes] == [Outcome.PASS]
+    fades = learn(first.checkpoint, data, *resolve({"name": "ridge", "lift": "none", "alpha": 1, "decay": 0.9}), Run())
+    exam = replace(exam, learned=fades)
+    assert exam.chosen_anew(GateReport(outcome=Outcome.PASS, rules=[])) == [], "a decay is no setting of the rows"
 
 
 def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:

@@ -45,7 +45,7 @@ def test_they_are_reported_and_learned_by_nobody() -> None:
     assert batch.unlabelled_unfamiliar_share is not None
     assert 0.38 <= batch.unlabelled_unfamiliar_share <= 0.5
     assert "100 rows came without a label" in batch.notes[-1]
-    assert "would teach most" in batch.notes[-1]
+    assert "would help most" in batch.notes[-1]
     assert (without.report.batch.unlabelled, without.report.batch.unlabelled_unfamiliar_share) == (0, None)
     assert with_them.ledger_digest == without.ledger_digest
     for part, tensors in with_them.checkpoint.parts.items():
