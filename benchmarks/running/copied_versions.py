@@ -55,6 +55,7 @@ def add_copies(runtime: Runtime, name: str, count: int) -> None:
             new[Deployment].append({**_without_id(move), "version_id": live.id + k, "previous_id": live.id + k - 1})
             audit.record(session, Action.BATCH_RECEIVED, name, ids["batch"], f"{batch['rows']} rows")
             audit.record(session, Action.UPDATE_QUEUED, name, ids["update"])
+            audit.record(session, Action.UPDATE_CLAIMED, name, ids["update"], order["worker"])
             audit.record(
                 session, Action.VERSION_PROMOTED_BY_GATE, name, number, f"by {ids['update']}: every check passed"
             )

@@ -28,7 +28,13 @@ MOVES: dict[UpdateState, frozenset[UpdateState]] = {
     S.CANCELLED: frozenset({S.QUEUED}),
 }
 FINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED})
-_ENDS = {S.SUCCEEDED: Action.UPDATE_SUCCEEDED, S.FAILED: Action.UPDATE_FAILED, S.CANCELLED: Action.UPDATE_CANCELLED}
+_ACTIONS = {
+    S.QUEUED: Action.UPDATE_QUEUED_AGAIN,
+    S.RUNNING: Action.UPDATE_CLAIMED,
+    S.SUCCEEDED: Action.UPDATE_SUCCEEDED,
+    S.FAILED: Action.UPDATE_FAILED,
+    S.CANCELLED: Action.UPDATE_CANCELLED,
+}
 _SAVES = "tsuika.saves_of_ended"
 
 
@@ -38,11 +44,13 @@ def is_final(update: Update) -> bool:
 
 
 def advance(session: Session, update: Update, to: UpdateState, kind: str, **detail: Any) -> None:
-    """Moves an update to another state and appends the event `kind`. Raises Conflict where there is no such move."""
+    """Moves an update to another state, appends the event `kind` and writes a row of the audit. Raises Conflict where
+    there is no such move."""
     if to not in MOVES[UpdateState(update.state)]:
         remedy = " Only a failed or cancelled one is tried again; more rows need a new one." if to is S.QUEUED else ""
         why = f"Update {update.id} is {update.state}; from there it cannot become {to}.{remedy}"
         raise Conflict(why, state=update.state)
+    was_final = is_final(update)
     update.state = to
     if to in FINAL:
         update.finished_at = clock(session)
@@ -50,12 +58,13 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
             saves_of_ended(session).add((update.model_id, update.trainings))
         update.lease_until = update.progress = update.trainings = None
         _settle(session, update)
-        model = session.get_one(Model, update.model_id)
-        audit.record(session, _ENDS[to], model.name, update.id, _end(session, update), update.request_id)
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)
     note(session, update, kind, **detail)
+    model = session.get_one(Model, update.model_id)
+    action, reason = (Action.UPDATE_RETRIED, "") if was_final else (_ACTIONS[to], _reason(session, update, kind))
+    audit.record(session, action, model.name, update.id, reason, update.request_id)
 
 
 def saves_of_ended(session: Session) -> set[tuple[int, str]]:
@@ -80,8 +89,13 @@ def _settle(session: Session, update: Update) -> None:
         batch.settled_at = clock(session)
 
 
-def _end(session: Session, update: Update) -> str:
-    """How an update has ended, for the audit: the detail of an error may quote rows, so its title alone."""
+def _reason(session: Session, update: Update, kind: str) -> str:
+    """Why an update has moved, for the audit: which worker has it, why none has, or how it has ended. The detail of an
+    error may quote rows, so its title alone."""
+    if update.state == S.RUNNING:
+        return update.worker or ""
+    if update.state == S.QUEUED:
+        return kind
     if update.state == S.FAILED:
         return update.error["title"] if update.error else ""
     if update.version_id is None:

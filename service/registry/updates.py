@@ -172,7 +172,6 @@ def retry(session: Session, update: Update) -> None:
         raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
     model = session.get_one(Model, update.model_id)
-    audit.record(session, Action.UPDATE_RETRIED, model.name, update.id)
     if update.kind == UpdateKind.RETRACT:
         for batch_id in update.batches:
             batches.retract(session, model, session.get_one(Batch, batch_id), update.reason or "")

@@ -5,7 +5,7 @@ I2 version numbers of a model have no gap and no duplicate; one update makes at 
 I3 the live pointer names a complete version that the gate passed, a person promoted, or an ordered retraction made
 I4 a batch that was answered 2xx is not lost, and counted once in what a version learned; rows go by retention alone
 I5 no shard named by a version is missing
-I6 the audit holds, and has one row for each batch, update, end of an update and move of the live pointer, in order
+I6 the audit holds, and has a row for each batch, update, claim, end of an update and move of the live pointer, in order
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from service.registry import deployments, versions
 from service.registry.callers import audit
 from service.registry.rows import ledger
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
+from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, UpdateEvent, Version
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, Store, model_area
 from service.storage.opening import open_store
@@ -133,6 +133,9 @@ def _is_audited(session: Session, model: Model, versions: list[Version]) -> None
     assert subjects(*promoted, Action.VERSION_ROLLED_BACK) == [numbers[v] for v in session.scalars(moves)], "I6: moves"
     assert sorted(map(str, subjects(Action.BATCH_RECEIVED))) == sorted(ids(Batch)), "I6: batches"
     assert sorted(map(str, subjects(Action.UPDATE_QUEUED))) == sorted(ids(Update)), "I6: updates"
+    claims = select(UpdateEvent.update_id).join(Update, Update.id == UpdateEvent.update_id)
+    claims = claims.where(Update.model_id == model.id, UpdateEvent.kind == "claimed").order_by(UpdateEvent.id)
+    assert subjects(Action.UPDATE_CLAIMED) == list(session.scalars(claims)), "I6: claims"
     succeeded = ids(Update, Update.state == "succeeded")
     assert sorted(map(str, subjects(Action.UPDATE_SUCCEEDED))) == sorted(succeeded), "I6: ends of updates"
     erased = ids(Batch, Batch.erased_at.is_not(None), Batch.doomed.is_(None))

@@ -74,6 +74,8 @@ def test_a_trace_goes_from_the_caller_over_the_worker_to_the_method(caller: Call
     audited = [
         e for e in caller.ok("GET", "/v1/audit")["items"] if e["request_id"] == "from-till-7" and e["by"] == "worker"
     ]
+    claimed = audited.pop()
+    assert (claimed["action"], claimed["subject"]) == ("update.claimed", order["id"])
     assert [(e["action"], e["reason"]) for e in audited] == [
         ("update.succeeded", "promoted: version 1"),
         ("version.promoted_by_gate", f"by {order['id']}: unproven, for rows were too few to judge it"),

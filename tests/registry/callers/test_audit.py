@@ -13,12 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from service.contract.enums import Promotion
 from service.contract.keys import CreateKey
 from service.contract.requests import PatchModel
-from service.registry import aliases, batches, models, updates
+from service.registry import aliases, batches, leases, models, updates
 from service.registry.callers import audit, keys
-from service.registry.callers.actor import SERVICE, Actor, act_as
+from service.registry.callers.actor import SERVICE, WORKER, Actor, act_as
 from service.registry.sql.database import Database
 from tests.damage import unguarded
 from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back, undone
+
+LEARNED = ("update.claimed", "update.succeeded")
+"""What workers do on the updates of a test that is about what people do."""
 
 
 @pytest.fixture
@@ -62,6 +65,40 @@ def copy(to: int, of: int) -> str:
     return f"INSERT INTO audit SELECT {to}, {columns} FROM audit WHERE id = {of}"
 
 
+def test_an_update_has_a_row_for_each_move_between_its_states(database: Database) -> None:
+    """Claimed by three workers: one is lost, one fails, one stops; what a person orders has that person's request."""
+    act_as(Actor("key_1", "request-1"))
+    with database.writing() as session:
+        update = learn(session, model(session))
+    act_as(WORKER)
+    with database.writing() as session:
+        assert claim(session, "w1").id == update.id
+        assert leases.rescue(session, 4, [update.id]) == [update.id]
+        assert leases.retry_later(session, claim(session, "w2"), {"title": "Odd", "detail": "row 7"}, 4, delay=0)
+        leases.hand_back(session, claim(session, "w3"))
+        leases.put_off(session, claim(session, "w4"), {"title": "No cluster", "detail": "at 127.0.0.1"}, delay=0)
+        assert not leases.retry_later(session, claim(session, "w5"), {"title": "Odd", "detail": "row 7"}, 1, delay=0)
+    act_as(Actor("key_2", "request-2"))
+    with database.writing() as session:
+        updates.retry(session, updates.find(session, update.id))
+    act_as(SERVICE)
+    told = [(row.action, row.by, row.request_id, row.reason) for row in rows(database) if row.subject == update.id]
+    assert told == [
+        ("update.queued", "key_1", "request-1", ""),
+        ("update.claimed", "worker", "request-1", "w1"),
+        ("update.queued_again", "worker", "request-1", "rescued"),
+        ("update.claimed", "worker", "request-1", "w2"),
+        ("update.queued_again", "worker", "request-1", "retried"),
+        ("update.claimed", "worker", "request-1", "w3"),
+        ("update.queued_again", "worker", "request-1", "handed back"),
+        ("update.claimed", "worker", "request-1", "w4"),
+        ("update.queued_again", "worker", "request-1", "put off"),
+        ("update.claimed", "worker", "request-1", "w5"),
+        ("update.failed", "worker", "request-1", "Odd"),
+        ("update.retried", "key_2", "request-2", ""),
+    ]
+
+
 def test_each_change_of_state_is_one_row_with_who_made_it(written: Database) -> None:
     said = [(row.action, row.subject if not str(row.subject).startswith("upd") else "upd") for row in rows(written)]
     received, key = said[1][1], said[-1][1]
@@ -69,9 +106,11 @@ def test_each_change_of_state_is_one_row_with_who_made_it(written: Database) -> 
         ("model.created", None),
         ("batch.received", received),
         ("update.queued", "upd"),
+        ("update.claimed", "upd"),
         ("update.succeeded", "upd"),
         ("version.promoted_by_gate", "1"),
         ("update.queued", "upd"),
+        ("update.claimed", "upd"),
         ("update.succeeded", "upd"),
         ("version.promoted_by_gate", "2"),
         ("version.rolled_back", "1"),
@@ -80,7 +119,7 @@ def test_each_change_of_state_is_one_row_with_who_made_it(written: Database) -> 
     ]
     assert {(row.by, row.request_id) for row in rows(written)} == {("key_1", "request-1")}
     assert {row.model for row in rows(written)} == {"digits", None}
-    assert rows(written)[8].reason == "bad"
+    assert rows(written)[10].reason == "bad"
 
 
 def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_are(database: Database) -> None:
@@ -106,7 +145,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
         updates.cancel(session, order)
         models.archive(session, digits)
     first_update = next(row.subject for row in rows(database) if row.action == "update.succeeded")
-    changes = [(row.action, row.reason) for row in rows(database) if row.action != "update.succeeded"]
+    changes = [(row.action, row.reason) for row in rows(database) if row.action not in LEARNED]
     assert changes == [
         ("model.created", ""),
         ("model.changed", "memory_rows, promotion"),
@@ -165,14 +204,14 @@ def test_anybody_can_recompute_the_hashes(written: Database) -> None:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         last = hashlib.sha256(f"{last}{text}".encode()).hexdigest()
         assert stored == last
-    assert verified(written) == audit.Verified(11, last, None)
+    assert verified(written) == audit.Verified(13, last, None)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE audit SET by = 'nobody' WHERE id = 5",
-        "DELETE FROM audit WHERE id = 11",
+        "DELETE FROM audit WHERE id = 13",
         pytest.param("TRUNCATE audit", marks=pytest.mark.postgres),
         pytest.param("INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE id = 5", marks=pytest.mark.sqlite),
     ],
@@ -183,7 +222,7 @@ def test_the_database_refuses_to_change_or_delete_a_row(written: Database, state
         written.writing() as session,
     ):
         session.execute(text(statement))
-    assert verified(written).rows == 11
+    assert verified(written).rows == 13
 
 
 @pytest.mark.parametrize(
@@ -193,15 +232,15 @@ def test_the_database_refuses_to_change_or_delete_a_row(written: Database, state
         (["UPDATE audit SET reason = 'sic' WHERE id = 9"], 9),
         (["UPDATE audit SET at = at + 1 WHERE id = 1"], 1),
         pytest.param(["UPDATE audit SET at = 'noon' WHERE id = 3"], 3, marks=pytest.mark.sqlite),
-        (["UPDATE audit SET model = NULL WHERE id = 11"], None),  # it was NULL: nothing changed
+        (["UPDATE audit SET model = NULL WHERE id = 13"], None),  # it was NULL: nothing changed
         (["UPDATE audit SET subject = x'00' WHERE id = 4"], 4),
-        (["UPDATE audit SET hash = 'x' WHERE id = 11"], 11),
+        (["UPDATE audit SET hash = 'x' WHERE id = 13"], 13),
         (["DELETE FROM audit WHERE id = 5"], 6),
         (["DELETE FROM audit WHERE id = 1"], 2),
         (["DELETE FROM audit WHERE id = 5", "UPDATE audit SET id = id - 1 WHERE id > 5"], 5),
         (["UPDATE audit SET id = -id WHERE id > 5", "UPDATE audit SET id = 1 - id WHERE id < 0",
           copy(6, 5)], 6),
-        ([copy(12, 11)], 12),
+        ([copy(14, 13)], 14),
         ([copy(0, 1)], 0),
         (["UPDATE audit SET hash = (SELECT hash FROM audit AS b WHERE b.id = 15 - audit.id) WHERE id IN (7, 8)"], 7),
     ],
@@ -212,7 +251,7 @@ def test_what_was_done_to_it_is_noticed_at_the_first_row(
     change(written, *statements)
     seen = verified(written)
     assert seen.broken == first_broken
-    assert seen.rows == (11 if first_broken is None else max(0, min(first_broken - 1, seen.rows)))
+    assert seen.rows == (13 if first_broken is None else max(0, min(first_broken - 1, seen.rows)))
     assert seen.holds == (first_broken is None)
 
 
@@ -222,9 +261,9 @@ def test_rows_that_are_gone_from_the_end_are_noticed_by_who_kept_the_last_hash(w
     with written.writing() as session:
         model(session, "letters")
     assert verified(written, kept).holds
-    change(written, "DELETE FROM audit WHERE id > 10")
+    change(written, "DELETE FROM audit WHERE id > 12")
     shorter = verified(written)
-    assert (shorter.holds, shorter.rows) == (True, 10)
+    assert (shorter.holds, shorter.rows) == (True, 12)
     assert not verified(written, kept).holds
     with written.writing() as session:
         model(session, "signs")
