@@ -1,7 +1,7 @@
 """The life of one service: the power is cut in an epoch and while rows are erased, and at last it is told to stop. The
 life of another: the power is cut at each named point, and while rows are deleted.
 
-A longer run of erasures: ERASURE_EXAMPLES=100 pytest -n 0 --timeout 0 tests/acceptance/test_power.py
+A longer run of erasures: ERASURE_EXAMPLES=100 pytest --long -n 0 --timeout 0 tests/acceptance/test_power.py
 """
 
 from __future__ import annotations
@@ -159,6 +159,8 @@ def kill_server(server: Server) -> None:
     server.restart()
 
 
+@pytest.mark.long
+@pytest.mark.sqlite
 def test_erased_rows_are_nowhere_after_real_kills(server: Server) -> None:
     """Of rows that no other model here has."""
     kills: list[Callable[[Server], None]] = [kill_child, kill_server]

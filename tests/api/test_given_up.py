@@ -58,6 +58,7 @@ def test_equal_bodies_at_once_are_one_batch_and_one_file(api: Api, monkeypatch: 
 
 @pytest.mark.parametrize("path", [BATCHES, "/v1/models/digits/updates"])
 @pytest.mark.parametrize("size", [2, 40_000])
+@pytest.mark.usefixtures("lasting")
 def test_a_refusal_after_the_rows_were_stored_leaves_no_file(
     api: Api, monkeypatch: pytest.MonkeyPatch, path: str, size: int
 ) -> None:

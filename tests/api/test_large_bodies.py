@@ -38,7 +38,7 @@ from service.serving.passes import Pass, Piece, Question
 from service.serving.predictor import Predictor
 from service.settings import Settings
 from service.tuning import room
-from tests.api.conftest import Api, MakeApi
+from tests.api.conftest import Api, Lasting, MakeApi
 from tests.api.test_images import LISTS, picture
 from tests.making import make_version
 from tests.serving.test_predictor import checkpoint
@@ -182,7 +182,8 @@ OTHERS: list[tuple[str, str, bytes, dict[str, str]]] = [
 
 
 @pytest.fixture
-def api(make_api: MakeApi) -> Api:
+def api(make_api: MakeApi, lasting: Lasting) -> Api:
+    """What it reads aside is read by the process that lasts."""
     api = make_api()
     inputs = {"digits": {"kind": "vector", "size": 3}, "faces": FACES.model_dump(), "intents": {"kind": "text"}}
     for name, spec in inputs.items():
@@ -308,7 +309,7 @@ def test_a_million_rows_are_the_most(api: Api) -> None:
 
 
 def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
-    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    api: Api, lasting: Lasting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answers are those of a thread of the same process; a word may be written in escapes."""
     two = json.dumps({"inputs": [picture("PNG"), picture("JPEG")]}).encode()
@@ -345,7 +346,7 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     batch = json.dumps({**json.loads(two), "labels": ["a", "b"]})
     assert send(api, "faces", "batches", batch).status_code == 201
     assert reads == ["read", "digest", "store"]
-    until(lambda: not list((tmp_path / "spool").iterdir()))
+    until(lambda: not list(lasting._root.iterdir()))
 
 
 def test_rows_that_lie_in_a_file_are_not_kept_in_memory_once_they_have_passed(tmp_path: Path) -> None:
@@ -366,13 +367,16 @@ def test_rows_that_lie_in_a_file_are_not_kept_in_memory_once_they_have_passed(tm
     assert rows.sum() == 400_000
 
 
-def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_body_leaves_no_file(api: Api, lasting: Lasting, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    run = Reader._answered
+    monkeypatch.setattr(Reader, "_answered", lambda self, order: reads.append(order["do"]) or run(self, order))
     large = json.dumps({"inputs": [[1, 2, 3]] * 40_000})
     answer = send(api, "digits", "predictions", large)
     assert len(large) > spool.LARGE_BYTES
     assert len(answer.json()["predictions"]) == 40_000
-    assert api.door.context.reader._child is not None
-    until(lambda: not list((tmp_path / "spool").iterdir()))
+    assert reads == ["read question"]
+    until(lambda: not list(lasting._root.iterdir()))
 
 
 @pytest.fixture

@@ -90,7 +90,6 @@ def images(client: Client, name: str) -> RemoteModel:
     [
         (classes, False),
         (table, True),
-        (images, False),
         pytest.param(classes, True, marks=pytest.mark.long),
         pytest.param(images, True, marks=pytest.mark.long),
     ],

@@ -134,7 +134,7 @@ def outcome(name: str, backbone: str, classes: str, n: int = 12) -> Outcome:
 
 def mixed(name: str, backbone: str) -> Outcome:
     """The same of a batch of known and new classes."""
-    return outcome(name, backbone, BATCHES["a mix"], 30)
+    return outcome(name, backbone, BATCHES["a mix"])
 
 
 def logits(checkpoint: Checkpoint, rows: Rows) -> torch.Tensor:

@@ -19,8 +19,11 @@ from tests.registry.sql.test_database import created
 
 pytestmark = pytest.mark.sqlite
 
+OFTEN = {*revisions()[::6], *revisions()[-2:]}
+"""The first, from which every migration is run, the newest and some between; stores of the others take long."""
 
-@pytest.fixture(params=revisions())
+
+@pytest.fixture(params=[pytest.param(name, marks=() if name in OFTEN else pytest.mark.long) for name in revisions()])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(tmp_path / "data", request.param)
 
