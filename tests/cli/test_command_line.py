@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from service.cli import main
-from service.cli.app import VERBS
+from service.cli.app import VERBS, verb_named
 from service.cli.exits import DONE, ERROR, INTERRUPTED, USAGE
 from service.errors import NotFound
 from service.settings import Settings
@@ -73,6 +74,16 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in NAMES:
         assert main([verb, "-h"]) == DONE, verb
         assert f"Usage: tsuika {verb}" in capsys.readouterr().out, verb
+
+
+def test_every_verb_that_ends_by_itself_answers_programs() -> None:
+    commands: dict[str, Any] = {}
+    for verb in {*NAMES} - {"demo", "serve", "work"}:
+        command: Any = verb_named(verb)
+        commands |= getattr(command, "commands", {verb: command})
+    assert len(commands) > 25
+    options = {name: {option for of in command.params for option in of.opts} for name, command in commands.items()}
+    assert [name for name, those in options.items() if "--json" not in those] == []
 
 
 def test_the_help_lists_every_verb_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
-"""The Japanese README follows the English one: as many headings, the same commands, links to the same pages."""
+"""The Japanese README follows the English one: as many headings, the same commands, links to the same pages, and
+paragraph by paragraph the same lists, tables and code."""
 
 from __future__ import annotations
 
@@ -20,3 +21,18 @@ def test_it_has_the_same_headings_and_links() -> None:
         assert [word for word in japanese if word != "README.md"] == [
             word for word in english if word != "README.ja.md"
         ]
+
+
+def paragraphs(text: str) -> list[tuple[int, int, set[str]]]:
+    """Of each paragraph how many items and lines of a table it has, and what is written as code."""
+    text = re.sub(r"^(#+ .*)$", r"\n\1\n", BLOCK.sub("\n\n", text).replace("列名", "COLUMN"), flags=re.M)
+    return [
+        (len(re.findall(r"^- ", part, re.M)), len(re.findall(r"^\|", part, re.M)), {*re.findall(r"`[^`\n]+`", part)})
+        for part in re.split(r"\n\s*\n", text)
+        if part.strip()
+    ]
+
+
+def test_it_has_the_same_paragraphs_with_the_same_lists_tables_and_code() -> None:
+    for japanese, english in zip(paragraphs(JAPANESE), paragraphs(ENGLISH), strict=True):
+        assert japanese == english

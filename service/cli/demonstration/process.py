@@ -16,7 +16,7 @@ import httpx
 
 from service.errors import TsuikaError
 
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
 STOP_SECONDS = 15.0
 
 
@@ -62,7 +62,8 @@ def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
                     return
             time.sleep(0.1)
     output = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
-    raise TsuikaError(f"The service did not start:\n{output}")
+    what = f"is not ready after {READY_SECONDS:.0f} s" if process.poll() is None else "did not start"
+    raise TsuikaError(f"The service {what}:\n{output}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
