@@ -120,7 +120,7 @@ def test_a_move_of_few_rows_goes_live_where_its_sender_says_so(shared: Server) -
         done = caller.end(told["id"])
         assert done["verdict"] == "promoted", done["report"]["gate"]
         assert caller.live() > live
-        assert any("targets move at once (expect: move)" in note for note in done["report"]["notes"])
+        assert any("as their sender said (expect: move)" in note for note in done["report"]["notes"])
         passed = {rule["name"]: rule["why"] for rule in done["report"]["gate"]["rules"]}
         assert "That was expected: targets move at once." in passed["disagrees_broadly"]
         assert "follows the newer rows" in passed["forgets"]

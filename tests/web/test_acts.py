@@ -374,7 +374,7 @@ def test_a_challenger_that_did_not_win_says_so_with_its_figures(person: Person) 
     assert "auto:" not in page
     japanese = person.looks(f"/updates/{lost}?lang=ja").text
     assert "選択用に取り分けた 300 行での正解率は、retrain が 0.912、公開中のものが 0.934 でした。" in japanese
-    assert "勝てませんでした" in person.looks("/models/digits/updates").text
+    assert "上回りませんでした" in person.looks("/models/digits/updates").text
 
 
 def test_what_is_wrong_with_a_form_is_said_in_japanese(person: Person) -> None:

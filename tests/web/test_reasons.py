@@ -457,7 +457,7 @@ def test_a_chance_that_is_nearly_nothing_is_said_so() -> None:
 def test_a_challenger_is_spoken_of_by_its_figures() -> None:
     why = "auto: a challenger that did not win. The challenger ran out of its budget of 30 s."
     update = Update.model_construct(**{**dict.fromkeys(Update.model_fields), "kind": "learn", "why": why})
-    assert method_sentence(update, None, JA).startswith("対抗のバージョンの訓練が、かけてよい 30 秒")
+    assert method_sentence(update, None, JA).startswith("別の手法の訓練が、かけてよい 30 秒")
     assert method_sentence(update, None, Words("en")) == "The challenger ran out of its budget of 30 s."
 
 

@@ -95,7 +95,7 @@ def test_what_is_no_form_is_refused(sent: bytes, error: type[TsuikaError]) -> No
             'begin with a point, say decimal=".".',
             "choose . as what decimals begin with.",
         ),
-        ("inputs/0/age", 'or say gaps="no data" if', 'or write "no data" into the field for what cells say where'),
+        ("inputs/0/age", 'or say gaps="no data" if', 'or write "no data" into the field for words that mean'),
     ],
 )
 def test_a_refusal_says_what_to_do_on_the_page(field: str, of_query: str, of_page: str) -> None:

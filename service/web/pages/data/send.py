@@ -36,7 +36,7 @@ PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
 IN_QUERY = ': say which, target="NAME".'
-GAPS_FIELD = "into the field for what cells say where nothing is known"
+GAPS_FIELD = "into the field for words that mean an unknown value"
 OF_PAGE = (
     (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
     (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
