@@ -61,6 +61,16 @@ def test_a_result_reads_as_its_report_card() -> None:
         assert (line.name, line.note) == ("since version 3", said)
 
 
+def test_a_change_on_few_rows_is_no_figure() -> None:
+    score = {"accuracy": 0.5, "balanced_accuracy": 0.5, "classes": {}}
+    for rows, said in ((19, "– on 19 rows: so few show only chance"), (20, "−0.2, within chance")):
+        report = {**REPORT, "before": {**score, "rows": rows}, "forgetting": 0.5}
+        assert ClassKind().lines(Report.model_validate(report))[0].note == said
+        card = result(report=report)
+        assert said in repr(card)
+        assert said in unescape(card._repr_html_())
+
+
 def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
     for said in (repr(result(verdict="rejected")), result(verdict="held")._repr_html_()):
         assert 'It is not live: "after" is what it would answer.' in unescape(said)

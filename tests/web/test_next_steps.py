@@ -77,6 +77,14 @@ def test_rows_are_corrected_one_by_one_where_few_are_doubtful_and_the_file_is_no
         assert ("correct?suspects=on" in steps) is (some and name not in WHOLE), name
 
 
+def test_doubtful_rows_are_counted_as_the_page_of_their_batch_lists_them() -> None:
+    row = {"batch": BATCH, "row": 1, "label": "a", "suggested": "b", "score": 0.9}
+    listed = [row, {**row, "row": 2}, {**row, "suggested": "c"}, {**row, "batch": "bat_0", "row": 3}]
+    made = report(fires=rule("forgets"), batch={"conflicts": 1, "suspect_rows": listed})
+    labels = [step.label for step in next_steps(_stopped(made, Verdict.REJECTED), EN)]
+    assert "Correct the 2 doubtful rows…" in labels
+
+
 def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
     assert [at for at, _ in stopped("contradicts_class", Verdict.HELD)] == [BATCH, "learn", "promote", "retract"]
 

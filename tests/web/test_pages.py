@@ -673,6 +673,28 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     assert all(Words("ja")(f"measured.{key}", **of) in japanese for key in ("before", "new", "since_class", "not_live"))
 
 
+def test_what_was_forgotten_is_no_figure_on_few_rows_and_classes_that_no_row_judges_are_named(person: Person) -> None:
+    score = {"accuracy": 0.5, "balanced_accuracy": 0.5, "classes": {"a": {"accuracy": 0.5, "rows": 2}}}
+    none = {"names": [], "after": None, "interval": None}
+    make_version(person.api.runtime)
+    words = Words("en")
+    for rows, is_figure in ((19, False), (20, True)):
+        both = {key: {**score, "rows": rows} for key in ("before", "after")}
+        report = {**REPORT, **both, "new_classes": none, "forgetting": 0.5}
+        with person.api.runtime.database.writing() as session:
+            session.scalars(select(Version)).one().report = report
+        page, version_page = (person.looks(f"/models/digits{of}").text for of in ("", "/versions/1"))
+        assert ("50.0 points" in page, "50.0 points" in version_page) == (is_figure, is_figure)
+        assert (words("chart.legend_forgotten_class") in page, "forgotten</text>" in page) == (is_figure, is_figure)
+        for said in ('data-label="Forgotten">– (19 rows)<', words("model.lost_few_why")):
+            assert (said in page) is not is_figure
+        for shown in (page, version_page):
+            assert ("of 19 rows: so few show only chance" in shown) is not is_figure
+        assert "No row judges one of its classes yet: b." in version_page
+        assert version_page.count(">not judged yet</td>") == 1
+    assert "クラスが 1 個あります：b。" in person.looks("/models/digits/versions/1?lang=ja").text
+
+
 def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Person) -> None:
     brought = {"names": ["a", "b"], "after": 0.9, "interval": (0.8, 0.95), "rows": 258}
     brought["classes"] = {name: {"accuracy": 0.9, "rows": 129} for name in ("a", "b")}

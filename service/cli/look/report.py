@@ -68,8 +68,10 @@ def _print(console: Console, version: Version, most: int | None) -> None:
         [*([BEFORE] if report.before is not None else []), *([BROUGHT] if kind.brings(report) else [])]
     ):
         console.print(Text(rows, "dim"))
-    if parts := kind.parts(report):
-        _parts(console, parts)
+    parts = kind.parts(report)
+    if parts or version.classes:
+        judged = {part.name for part in parts}
+        _parts(console, parts, [name for name in version.classes if name not in judged])
     _rules(console, report)
     _batch(console, version, kind.suspected(report), most)
     cost = report.cost
@@ -85,13 +87,14 @@ def _work(cost: Cost) -> str:
     return f", {much}{' of' if share < 1 else ''} the work of training a network anew on all rows"
 
 
-def _parts(console: Console, parts: Sequence[Part]) -> None:
-    """A bar a class: how many of its rows that judge are right."""
+def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> None:
+    """A bar a class: how many of its rows that judge are right. unjudged: classes that no row judges."""
     rows: list[list[str | Text]] = []
     for part in parts:
         was = "–" if part.before is None else percent(part.before)
         bar = Text("━" * round(BAR * part.after), "red" if part.after < 0.5 else "cyan")
         rows.append([part.name, was, percent(part.after), bar, f"{part.rows:,}"])
+    rows += [[name, "–", "not judged yet", "", "0"] for name in unjudged]
     console.print()
     print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
 

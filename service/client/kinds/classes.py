@@ -8,6 +8,7 @@ from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
 from service.contract.predictions import Prediction, Predictions
+from service.contract.reports import FEW_TRUSTED, forgotten
 from service.contract.reports.class_report import Report, SuspectRow
 from service.contract.resources import Batch, Model
 from service.guessing.class_counts import counted_classes
@@ -61,7 +62,9 @@ class ClassKind(Kind[Report, Predictions, Prediction, SuspectRow]):
         old, new = report.old_classes, report.new_classes
         lines = []
         if old.before is not None:
-            change = _change(old.before, old.after, old.interval)
+            _, rows = forgotten(report)
+            few = f"– on {rows_of(rows)}: so few show only chance"
+            change = few if 0 < rows < FEW_TRUSTED else _change(old.before, old.after, old.interval)
             lines.append(Line("old classes", percent(old.before), percent(old.after), change))
         if (since := report.lost_since) is not None:
             change = f"−{100 * since.lost:.1f} on {rows_of(since.rows)}"

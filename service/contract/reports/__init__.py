@@ -15,6 +15,16 @@ AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 AnySuspect = SuspectRow | OutlierRow
 """A row that may be wrong, of either kind of target."""
 
+FEW_TRUSTED = 20
+"""On fewer trusted rows what was forgotten is no figure to people: each row is more than five points of it."""
+
+
+def forgotten(report: AnyReport) -> tuple[float | None, int]:
+    """`forgetting`, and the trusted rows that it rests on; None in its place where it is not known, and where these are
+    fewer than `FEW_TRUSTED`."""
+    rows = report.before.rows if report.before is not None else 0
+    return report.forgetting if rows >= FEW_TRUSTED else None, rows
+
 
 def batches_apart(report: AnyReport) -> set[str]:
     """Of batches that were judged together those that stand out, and those with targets far out."""

@@ -89,7 +89,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         facts = [Fact(words(label), percent(of.value), _rests_on(of, words)) for label, of in shown if of is not None]
         if of_live:
             del facts[1:]
-        forgotten, said = self.forgotten(report.forgetting, words)
+        forgotten, said = self.forgotten(report, words)
         if report.before is None and 0 < report.new_classes.rows < report.cost.rows:
             copies = report.batch.near_duplicates
             of_its = words("measured.of_its", n=report.new_classes.rows, rows=report.cost.rows)
@@ -191,8 +191,8 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         kept = words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
         return gone + knows + kept + missed + _since(report.lost_since, words)
 
-    def doubtful(self, report: Report) -> int:
-        return len(report.batch.suspect_rows)
+    def doubtful(self, report: Report, batch: str) -> int:
+        return len({row.row for row in report.batch.suspect_rows if row.batch == batch})
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""

@@ -8,14 +8,16 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from service.contract.reports.class_report import Confusion
+from service.contract.reports import forgotten
+from service.contract.reports.class_report import Confusion, Report
 from service.contract.reports.facts import Rule
+from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Batch, BatchRow
 from service.web.estimates import Estimate, Pair, Side
 from service.web.words import Words, percent
 
 T = TypeVar("T")
-R = TypeVar("R")
+R = TypeVar("R", bound=Report | NumberReport)
 S = TypeVar("S")
 A = TypeVar("A")
 D = TypeVar("D")
@@ -130,10 +132,13 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     def lost(self, share: float, words: Words) -> str:
         return words(f"model.lost_{self.name}", points=f"{100 * share:.1f}", percent=percent(share))
 
-    def forgotten(self, forgetting: float | None, words: Words) -> Figures:
-        """What was forgotten; less than nothing is a gain."""
-        if forgetting is None:
+    def forgotten(self, report: R, words: Words) -> Figures:
+        """What was forgotten; less than nothing is a gain. A dash where it rests on too few rows."""
+        forgetting, rows = forgotten(report)
+        if report.forgetting is None:
             return [], []
+        if forgetting is None:
+            return [Fact(words("model.fact.forgotten"), "–", words("model.fact.forgotten_few", n=rows))], []
         share = round(forgetting, 3)
         label = words("model.fact.gained" if share < 0 else "model.fact.forgotten")
         fact = Fact(label, self.lost(abs(share), words), words("model.fact.forgotten_note"))
@@ -161,8 +166,8 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         """What a version knows now, and what became of what the one before knew."""
 
     @abstractmethod
-    def doubtful(self, report: R) -> int:
-        """How many rows of its own most likely carry a wrong label or target."""
+    def doubtful(self, report: R, batch: str) -> int:
+        """How many rows of the batch most likely carry a wrong label or target, as the page of the batch lists them."""
 
     def notes(self, report: R, words: Words) -> list[str]:
         """What its figures say, beside its notes."""

@@ -76,7 +76,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         said = [words("measured.tested_number", n=tested.batches)] if tested is not None and not tested.numbers else []
         if tested is None and report.tested is not None:
             said = [words("measured.batch_apart")]
-        forgotten, since = self.forgotten(report.forgetting, words)
+        forgotten, since = self.forgotten(report, words)
         return facts + forgotten, said + since
 
     def cells(self, report: NumberReport, words: Words) -> Sequence[str]:
@@ -142,8 +142,8 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         kept = words(f"reason.kept.error_{'beyond' if way == 'worse' and beyond else way}", **change)
         return f"{self.how_good(report, words)}{kept}"
 
-    def doubtful(self, report: NumberReport) -> int:
-        return len(report.batch.far_rows)
+    def doubtful(self, report: NumberReport, batch: str) -> int:
+        return len({row.row for row in report.batch.far_rows if row.batch == batch})
 
     def notes(self, report: NumberReport, words: Words) -> list[str]:
         far = report.batch.far_rows

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
+from service.contract.reports import forgotten
 from service.contract.resources import ModelDispute, Update
 from service.contract.resources import Page as Listed
 from service.contract.version_resources import Deployment, Lineage, Version, VersionSummary, WayBack
@@ -69,6 +70,7 @@ def show(view: View) -> Answer:
         live = _line(old, verdicts, moved, kind, words) if old is not None else None
     report = live.version.report if live is not None else None
     held = held_now(lineage)
+    reports = [line.version.report for line in lines if line.version.report is not None]
     undone = _undone(moved, lines)
     facts = {
         "model": model,
@@ -83,6 +85,8 @@ def show(view: View) -> Answer:
         "lines": lines,
         "columns": kind.columns,
         "forgets": any(line.lost for line in lines),
+        "bars": any(forgotten(of)[0] is not None for of in reports),
+        "few": any(of.forgetting is not None and forgotten(of)[0] is None for of in reports),
         "moves": moved,
         "undone": undone.number if undone is not None else None,
         "outdated": undone is not None and not taken_back(view).isdisjoint(learned_by(view, undone.number)),
@@ -129,7 +133,10 @@ def _line(
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
     if report is None:
         return Line(version, verdict, went_live, text, why, ["–"] * len(kind.columns), "")
-    lost = "" if report.forgetting is None else _lost(report.forgetting, kind, words)
+    share, rows = forgotten(report)
+    lost = "" if share is None else _lost(share, kind, words)
+    if share is None and report.forgetting is not None:
+        lost = words("model.lost_few", n=rows)
     return Line(version, verdict, went_live, text, why, kind.cells(report, words), lost)
 
 
@@ -167,7 +174,7 @@ def _step(line: Line, kind: AnyKind) -> Step:
     number, mark, report = line.version.number, _mark(line), line.version.report
     if report is None:
         return Step(number, mark, None)
-    return Step(number, mark, *kind.steps(report), forgotten=report.forgetting)
+    return Step(number, mark, *kind.steps(report), forgotten=forgotten(report)[0])
 
 
 def _mark(line: Line) -> Mark:

@@ -109,7 +109,7 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
         faulty = "take" if of.rule in ROWS_AT_FAULT else "take_unwanted"
         steps["take"] = [Step(words(f"next.{faulty}"), f"{page}/retract", words("retract.link"))]
         report = of.version.report
-        doubtful = kind_of(report).doubtful(report) if report is not None and of.rule not in WHOLE else 0
+        doubtful = kind_of(report).doubtful(report, batch) if report is not None and of.rule not in WHOLE else 0
         if 0 < FEW * doubtful < of.rows:
             label = words("correct.suspects", n=doubtful)
             steps["correct"] = [Step(words("next.correct"), f"{page}/correct?suspects=on", label)]

@@ -87,6 +87,7 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
         "figures": kind.figures(report, words),
         "bars": bars,
         "changed": changed,
+        "unjudged": [name for name in version.classes if name not in {of.name for of in changed.pairs}],
         "chart": changes(noted, kind.tick, kind.ends, words(f"version.chart_{bars.of}")) if bars.drawn else None,
         "rules": [
             (

@@ -1,0 +1,25 @@
+"""`tsuika report`: what it prints of a report."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.cli.look.report import _print
+from service.cli.output import stdout
+from service.contract.reports.class_report import Report
+from service.contract.version_resources import Version
+from tests.client.test_result import REPORT
+
+
+def test_a_class_that_no_row_judges_is_named_and_a_change_on_few_rows_is_no_figure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    score = {"accuracy": 1.0, "balanced_accuracy": 1.0, "rows": 2, "classes": {"a": {"accuracy": 1.0, "rows": 2}}}
+    report = Report.model_validate({**REPORT, "before": score, "after": score})
+    told = {"model": "digits", "number": 2, "live": True, "report": report, "classes": ["a", "b"]}
+    _print(stdout(), Version.model_construct(**{**dict.fromkeys(Version.model_fields), **told}), None)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["b", "–", "not", "judged", "yet", "0"] in lines
+    [judged] = [line for line in lines if line[:1] == ["a"]]
+    assert judged[-1] == "2"
+    assert any(" ".join(line).endswith("– on 2 rows: so few show only chance") for line in lines)
