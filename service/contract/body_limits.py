@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from math import prod
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.inputs import LARGEST_SIDE, ImageInput, InputSpec
-from service.contract.names import MOST_CLASSES
+from service.contract.names import LONGEST_NAME, MOST_CLASSES
 from service.contract.resources import Resource
 from service.errors import InvalidContent
 
@@ -80,6 +81,9 @@ class BodyLimits(BaseModel):
     max_classes: int = Field(
         MOST_CLASSES, ge=2, le=MOST_CLASSES, description="Classes that a model may grow to; 10000 at most."
     )
+    max_class_name: int = Field(
+        LONGEST_NAME, ge=1, le=LONGEST_NAME, description="Characters of the name of a new class; 200 at most."
+    )
 
     def most_rows(self, spec: InputSpec) -> int:
         """Rows of such an input that a body may have."""
@@ -111,8 +115,23 @@ class BodyLimits(BaseModel):
                 sentence = f"{name} is at most {self.max_image_side:,} in this service. Make it smaller."
                 raise InvalidContent.at(f"/input/{name}", sentence)
 
+    def check_classes(self, names: Iterable[str], known: Collection[str], pointer: str) -> None:
+        """Raises InvalidContent where a vocabulary of the `known` classes would grow beyond so many, or by one whose
+        name is longer."""
+        new = set(names).difference(known)
+        if new and len(known) + len(new) > self.max_classes:
+            raise too_many_classes(pointer, self.max_classes)
+        if any(len(name) > self.max_class_name for name in new):
+            sentence = f"The name of a new class has at most {self.max_class_name} characters here. Take a shorter one."
+            raise InvalidContent.at(pointer, sentence)
+
     def _most_rows(self, columns: int) -> int:
         return min(self.max_rows, max(1, self.max_cells // columns)) if columns else self.max_rows
+
+
+def too_many_classes(pointer: str, most: int = MOST_CLASSES) -> InvalidContent:
+    """The refusal of a vocabulary over its limit."""
+    return InvalidContent.at(pointer, f"A model has at most {most:,} classes. Are these names of classes?")
 
 
 HIGHEST = BodyLimits()

@@ -24,6 +24,7 @@ GROUPS = {
         "max_picture_bytes",
         "max_image_side",
         "max_classes",
+        "max_class_name",
         "max_depth",
         "body_timeout_seconds",
         "head_timeout_seconds",

@@ -18,7 +18,7 @@ from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.kinds import brought_values
-from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
+from service.intake.kinds.labels import TO_ADD, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import FOLDING, SETTLING_ROWS, Folding
 from service.registry import batches, models
@@ -105,7 +105,7 @@ class NewBatch:
         """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model;
         InvalidContent where they are numbers that nobody declared as classes."""
         places, numbers = self._rows.labels.places, self._rows.labels.of_numbers()
-        check_room(model, places, "/labels", self._runtime.settings.max_classes)
+        self._runtime.settings.check_classes(places, model.classes, "/labels")
         if self._order.new_classes is NewClasses.ALLOW:
             _check_numbers(model, places, numbers)
             return
@@ -155,10 +155,3 @@ def _check_numbers(model: Model, names: Iterable[str], sentence: str | None) -> 
     """Raises InvalidContent with the `sentence` on labels that are numbers, unless all are classes of the model."""
     if sentence is not None and not set(model.classes).issuperset(names):
         raise InvalidContent.at("/labels", sentence)
-
-
-def check_room(model: Model, names: Iterable[str], pointer: str, most: int) -> None:
-    """Raises InvalidContent where the vocabulary would grow beyond so many classes."""
-    new = set(names).difference(model.classes)
-    if new and len(model.classes) + len(new) > most:
-        raise too_many_classes(pointer, most)

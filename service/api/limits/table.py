@@ -223,7 +223,7 @@ ROWS = (
     Row("near matches", near.STEPS, "pairs of letters", None,
         "Comparisons of unknown labels with those that are known.",
         "Those that share the most letters are compared; others may go untold.", COST),
-    Row("class name", LONGEST_NAME, "characters", 422, "The name of a class.", "Take a shorter one.", CONTRACT),
+    Row("class name", "max_class_name", "characters", 422, "The name of a new class.", "Take a shorter one.", CONTRACT),
     Row("targets a row", MOST_NUMBERS_A_ROW, "numbers", 422,
         "Numbers that a model predicts of a row.", "Make several models.", CONTRACT),
     Row("target", LARGEST_TARGET, "on either side of 0", 422,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.decoded_rows import located
-from service.api.bodies.new_batch import NewBatch, check_room
+from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.bodies.shown_rows import shown_inputs
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
@@ -114,7 +114,7 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
         if not (target := models.target_of(record)).has_classes:
             sentence = f"{model} predicts {target.predicts}, and has no classes. Send batches with {target.member}."
             raise Conflict(sentence)
-        check_room(record, names, "/names", shared.runtime.settings.max_classes)
+        shared.runtime.settings.check_classes(names, record.classes, "/names")
         return Effect(201 if models.add_classes(session, record, names) else 200, {})
 
     done = shared.posts.run(attempt(request, body.members), lambda _: act)

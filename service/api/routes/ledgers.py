@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.ledger_body import AT, SentLedger, read_ledger
-from service.api.bodies.new_batch import check_room
 from service.api.context import Context, Shared, Wait, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, gives, refusals
 from service.api.routes.updates import ORDERS, announce, answer_update
+from service.contract.body_limits import BodyLimits
 from service.contract.enums import RAW, SAFETENSORS, NewClasses, UpdateKind
 from service.contract.requests import Reason, Source
 from service.contract.tables import TableInput
@@ -126,7 +126,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
         with runtime.database.reading() as session:
             model = models.get(session, name)
             base, area = _base_of(session, model, sent), model_area(model.id)
-            _check_vocabulary(model, sent, order.new_classes, runtime.settings.max_classes)
+            _check_vocabulary(model, sent, order.new_classes, runtime.settings)
             table = isinstance(models.input_of(model), TableInput)
         sent.check(*_columns(base))
         packed = entry_of(sent.sums).pack()
@@ -151,7 +151,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
             model = models.get(session, name, locked=True)
             models.check_live(session, model, order.if_live)
             base = _base_of(session, model, sent)
-            _check_vocabulary(model, sent, order.new_classes, runtime.settings.max_classes)
+            _check_vocabulary(model, sent, order.new_classes, runtime.settings)
             batch = merges.accept(session, model, facts)
             if batch.id in base.learned:
                 raise Conflict(f"This ledger was merged already: the live version holds it as batch {batch.id}.")
@@ -218,10 +218,10 @@ def _columns(base: Version) -> tuple[int, int]:
     return layout.head[0].columns[1] + layout.limbs, layout.limbs // 2
 
 
-def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses, most: int) -> None:
-    """Raises InvalidContent where the model would have too many classes, UnknownLabels where new ones are refused."""
+def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses, limits: BodyLimits) -> None:
+    """Raises InvalidContent where a limit of classes would be passed, UnknownLabels where new ones are refused."""
     names, at = list(sent.label_counts), f"{AT}/classes"
-    check_room(model, names, at, most)
+    limits.check_classes(names, model.classes, at)
     if new_classes is NewClasses.ALLOW:
         return
     places = {name: k for k, name in enumerate(names)}

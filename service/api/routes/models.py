@@ -28,7 +28,6 @@ from service.contract.keys import ADMIN
 from service.contract.requests import MethodChoice
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Forbidden
-from service.intake.kinds.labels import too_many_classes
 from service.learning.network.input_scale import declared_scale
 from service.registry import models
 from service.upkeep import gc
@@ -63,8 +62,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin(_: object) -> Act:
         limits = shared.runtime.settings
         limits.check_images(order.input)
-        if len(order.classes) > limits.max_classes:
-            raise too_many_classes("/classes", limits.max_classes)
+        limits.check_classes(order.classes, (), "/classes")
         declared_scale(order.input)
         architecture = check_architecture(order.input, order.architecture, limits.weights)
         check_target(order.target, order.input, order.classes)

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.bodies.new_batch import check_room
 from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, read_import
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Effect
@@ -182,7 +181,7 @@ def import_version(
 
         def act(session: Session) -> Effect:
             current = models.get(session, model, locked=True)
-            check_room(current, made.classes, "/classes", runtime.settings.max_classes)
+            runtime.settings.check_classes(made.classes, current.classes, "/classes")
             models.add_classes(session, current, made.classes)
             version = versions.add(session, current, None, None, made)
             names = {"version": version.number}

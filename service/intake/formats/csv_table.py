@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.body_limits import HIGHEST, BodyLimits
+from service.contract.body_limits import HIGHEST, BodyLimits, too_many_classes
 from service.contract.inputs import TextInput
 from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput
@@ -38,7 +38,7 @@ from service.intake.formats.csv_header import Header, Meant, Spec, listed, quote
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
-from service.intake.kinds.labels import ALLOW, too_many_classes
+from service.intake.kinds.labels import ALLOW
 from service.intake.kinds.rows import Named
 from service.intake.kinds.texts import as_rows, clean_text
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.contract.body_limits import too_many_classes
 from service.contract.names import GROUP_NAME, MOST_CLASSES, clean_group_name
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
@@ -54,11 +55,6 @@ class Labels:
             return None
         count = f"All {different:,}" if different == self.labelled else f"{different:,} of {self.labelled:,}"
         return f"{count} labels differ and are numbers. Is a number predicted? Then {NUMBER_MODEL}"
-
-
-def too_many_classes(pointer: str, most: int = MOST_CLASSES) -> InvalidContent:
-    """The refusal of a vocabulary over its limit."""
-    return InvalidContent.at(pointer, f"A model has at most {most:,} classes. Are these names of classes?")
 
 
 def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str | None]:

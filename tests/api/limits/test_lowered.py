@@ -30,6 +30,7 @@ LOWERED = {
     "max_picture_bytes": 2**24,
     "max_image_side": 512,
     "max_classes": 3,
+    "max_class_name": 5,
 }
 STAYS = table_of({f"c{k}": "number" for k in range(400)})
 FACES = ImageInput(kind="image", channels=1, height=512, width=512)
@@ -163,6 +164,19 @@ def test_classes(strict: Api) -> None:
     assert strict("GET", "/v1/models/four").status_code == 404
     assert strict.ok("GET", "/v1/models/digits/classes")["classes"] == ["a", "b"]
     assert strict("POST", "/v1/models/digits/classes", {"names": ["c"]}).status_code == 201
+
+
+def test_the_name_of_a_new_class(strict: Api) -> None:
+    long, vector = "longer", {"kind": "vector", "size": 3}
+    refused = [
+        strict("POST", "/v1/models", {"name": "names", "input": vector, "classes": ["a", long]}),
+        strict("POST", "/v1/models/digits/classes", {"names": [long]}),
+        strict("POST", "/v1/models/digits/batches", {"inputs": ROWS[:1], "labels": [long], "new_classes": "allow"}),
+    ]
+    for answer in refused:
+        assert (answer.status_code, "at most 5 characters" in answer.text) == (422, True), answer.text
+    assert (stored(strict, "digits"), strict("GET", "/v1/models/names").status_code) == (0, 404)
+    assert strict("POST", "/v1/models/digits/classes", {"names": ["short"]}).status_code == 201
 
 
 def test_a_model_that_has_more_classes_already_learns_on(make_api: MakeApi) -> None:
