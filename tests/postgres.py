@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import pytest
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection
 
@@ -74,6 +75,26 @@ class PostgresServer:
         name = f"t{next(self._numbers)}"
         self._admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
         return self.url(name)
+
+    @contextmanager
+    def on_small_disk(self) -> Iterator[tuple[str, Path]]:
+        """-> the URL of a new database with tables on a disk in memory of 48 MiB, and its folder. Skips the test where
+        nobody may mount one."""
+        folder = Path(tempfile.mkdtemp(prefix="pg-small-"))
+        mount = ["mount", "-t", "tmpfs", "-o", f"size=48m,mode=700,uid={self._folder.stat().st_uid}", "tmpfs", folder]
+        if subprocess.run(mount, capture_output=True).returncode:
+            folder.rmdir()
+            pytest.skip("no disk may be mounted here")
+        try:
+            self._admin.execute(SQL("CREATE TABLESPACE small LOCATION {}").format(str(folder)))
+            self._admin.execute("CREATE DATABASE small TABLESPACE small")
+            migrate(self.url("small"))
+            yield self.url("small"), folder
+        finally:
+            self._admin.execute("DROP DATABASE IF EXISTS small WITH (FORCE)")
+            self._admin.execute("DROP TABLESPACE IF EXISTS small")
+            subprocess.run(["umount", "--lazy", folder], check=True)
+            folder.rmdir()
 
     @contextmanager
     def away(self) -> Iterator[None]:

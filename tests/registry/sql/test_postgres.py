@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +380,42 @@ def test_a_server_without_room_is_told_as_such(database: Database) -> None:
     full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
     with pytest.raises(DiskFull, match="no room left"), database.writing() as session:
         session.execute(text(full))
+
+
+def test_on_a_disk_that_is_full_nothing_is_written_by_half_and_with_room_again_all_goes_on(
+    postgres: PostgresServer,
+) -> None:
+    with postgres.on_small_disk() as (url, folder), closing(open_database(url)) as database:
+        with database.writing() as session:
+            model(session)
+        filling = folder / "filling"
+        with suppress(OSError), filling.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**16))
+        written = list[str]()
+
+        def write() -> None:
+            with database.writing() as session:
+                new = batch(session, models.get(session, "digits")).id
+            written.append(new)
+
+        def write_on() -> None:
+            while True:
+                write()
+
+        def stored() -> list[str]:
+            with database.reading() as session:
+                ids = list(session.scalars(select(Batch.id).order_by(Batch.id)))
+            with database.looking() as connection:
+                assert audit.verify(connection).rows == 1 + len(ids)
+            return ids
+
+        with pytest.raises(DiskFull, match="no room left"):
+            write_on()
+        assert stored() == written
+        filling.unlink()
+        write()
+        assert stored() == written
 
 
 def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database, postgres: PostgresServer) -> None:
