@@ -14,7 +14,7 @@ from service.registry.callers import audit
 from service.registry.deployments import BY_GATE
 from service.registry.sql.ids import new_id
 from service.registry.sql.learned import EVERY
-from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Table, Update, UpdateEvent, Version
+from service.registry.sql.tables import Batch, Deployment, LedgerEntry, NamedBatch, Table, Update, UpdateEvent, Version
 from service.runtime import Runtime
 
 Row = dict[str, Any]
@@ -35,7 +35,7 @@ def add_copies(runtime: Runtime, name: str, count: int) -> None:
         [move] = _rows(session, Deployment, version_id=live.id, by=BY_GATE)
         events = _rows(session, UpdateEvent, update_id=made)
         new: dict[type[Table], list[Row]] = {
-            t: [] for t in (Batch, Update, Version, LedgerEntry, UpdateEvent, Deployment)
+            t: [] for t in (Batch, Update, NamedBatch, Version, LedgerEntry, UpdateEvent, Deployment)
         }
         ends = list[Row]()
         for k in range(1, count + 1):
@@ -47,6 +47,7 @@ def add_copies(runtime: Runtime, name: str, count: int) -> None:
             ends.append({"base_version_id": live.id + k - 1, "version_id": live.id + k})
             bare = {"id": ids["update"], "batches": [ids["batch"]], "base_version_id": None, "version_id": None}
             new[Update].append({**order, **bare})
+            new[NamedBatch].append({"batch_id": ids["batch"], "update_id": ids["update"]})
             counted = {"number": number, "batch_count": len(learned), "rows": version["rows"] + k * batch["rows"]}
             names = {"learned": whole, "more": [ids["batch"]], "parent_id": live.id + k - 1, "update_id": ids["update"]}
             new[Version].append({**version, "id": live.id + k, **counted, **names})

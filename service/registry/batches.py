@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, case, func, select, true, update
+from sqlalchemy import Row, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
@@ -19,10 +19,10 @@ from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, THERE, WAITING
-from service.registry.sql.database import among, clock, elements
+from service.registry.sql.database import among, clock
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
-from service.registry.sql.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Batch, Model, NamedBatch, Update, Version
 
 AT_ONCE = 500
 """Rows that are read at once where there may be many."""
@@ -311,9 +311,9 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: a query for each way to name them, however many they are."""
-    named = _named_by(session, model, [batch.id for batch in batches])
-    stopped = _stopped(session, model, [batch.id for batch in batches if not batch.in_live])
+    """Batches of the model as the API shows them: two queries, however many they are."""
+    named = _named_by(session, [batch.id for batch in batches])
+    stopped = _stopped(session, [batch.id for batch in batches if not batch.in_live])
     return [resource_of(model, batch, named[batch.id], stopped.get(batch.id)) for batch in batches]
 
 
@@ -339,7 +339,7 @@ def resource_of(
 
 def judged_by(session: Session, model: Model, batch: Batch) -> list[Version]:
     """The versions whose reports judge the rows of the batch as their own, and are still there, newest first."""
-    ids = _named_by(session, model, [batch.id])[batch.id]
+    ids = _named_by(session, [batch.id])[batch.id]
     made = select(Version).where(Version.update_id.in_(ids))
     newest_first = session.scalars(made.order_by(Version.number.desc()))
     return [v for v in newest_first if v.report is not None and batch.id in v.learned]
@@ -351,23 +351,18 @@ def _target_summary(batch: Batch) -> resources.TargetSummary | None:
     return each[0] if len(each) == 1 else each or None
 
 
-def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, list[str]]:
+def _named_by(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     """Updates that name each of these batches, oldest first."""
-    named: dict[str, set[str]] = {batch_id: set() for batch_id in ids}
-    for column in (Update.batches, Update.adds):
-        each = elements(session, column)
-        query = select(each.c.value, Update.id).select_from(Update).join(each, true())
-        for batch_id, update_id in session.execute(query.where(Update.model_id == model.id, each.c.value.in_(ids))):
-            named[batch_id].add(update_id)
-    return {batch_id: sorted(updates) for batch_id, updates in named.items()}
+    named: dict[str, list[str]] = {batch_id: [] for batch_id in ids}
+    query = select(NamedBatch.batch_id, NamedBatch.update_id).where(NamedBatch.batch_id.in_(ids))
+    for batch_id, update_id in session.execute(query.order_by(NamedBatch.update_id)):
+        named[batch_id].append(update_id)
+    return named
 
 
-def _stopped(session: Session, model: Model, ids: Sequence[str]) -> dict[str, int]:
+def _stopped(session: Session, ids: Sequence[str]) -> dict[str, int]:
     """The latest version that learned each of these batches and was held or rejected."""
-    if not ids:
-        return {}
-    each = elements(session, Update.batches)
-    query = select(each.c.value, func.max(Version.number)).select_from(Update).join(each, true())
-    query = query.join(Version, Version.id == Update.version_id).group_by(each.c.value)
-    judged = (Update.model_id == model.id) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
-    return dict(session.execute(query.where(judged, each.c.value.in_(ids))).all())
+    query = select(NamedBatch.batch_id, func.max(Version.number)).join(Update, Update.id == NamedBatch.update_id)
+    query = query.join(Version, Version.id == Update.version_id).group_by(NamedBatch.batch_id)
+    judged = Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
+    return dict(session.execute(query.where(judged, NamedBatch.batch_id.in_(ids))).all())

@@ -6,24 +6,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CompoundSelect, Select, TableValuedAlias, select, true
+from sqlalchemy import CompoundSelect, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import Action, DisputeState, UpdateKind
+from service.contract.enums import Action, DisputeState
 from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, NotFound
-from service.registry import batches, paging, states, versions
+from service.registry import batches, paging, states, updates, versions
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import ANONYMOUS, SERVICE
 from service.registry.sql.conditions import RETRACTED
-from service.registry.sql.database import clock, elements
+from service.registry.sql.database import clock
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
-from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update
+from service.registry.sql.tables import Batch, Deployment, Dispute, Model, NamedBatch, Update
 
 LOOKED_BACK = 100
 """How many of the latest open disputes a batch may settle."""
+_TAKEN_BACK = select(NamedBatch.update_id).join(Batch, Batch.id == NamedBatch.batch_id).where(RETRACTED)
+"""Updates one of whose batches was taken back."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,12 @@ def page(
 def resources_of(session: Session, model: Model, disputes: Sequence[Dispute]) -> list[resources.ModelDispute]:
     """Disputes of the model as the API shows them: as many queries for many as for one."""
     decisions = _decisions(session, disputes)
-    updates = {u.id: u for u in session.scalars(_updates(disputes))}
-    numbers = versions.numbers_of(session, [u.version_id for u in updates.values()])
+    opening = select(Update).where(Update.id.in_({each.update_id for each in disputes}))
+    held = {update.id: update for update in session.scalars(opening)}
+    numbers = versions.numbers_of(session, [update.version_id for update in held.values()])
     resources_shown = []
     for each in disputes:
-        decision, opened = decisions.get(each.id), updates[each.update_id]
+        decision, opened = decisions.get(each.id), held[each.update_id]
         state = _state(each, decision)
         end = Decision(each.settled_by, each.settled_at, each.reason)
         if decision is not None and each.verdict is None:
@@ -163,20 +166,14 @@ def _state(dispute: Dispute, decision: Decision | None) -> DisputeState:
     return DisputeState.SETTLED if decision is not None else DisputeState.OPEN
 
 
-def _updates(disputes: Sequence[Dispute]) -> Select[Update]:
-    return select(Update).where(Update.id.in_({each.update_id for each in disputes}))
-
-
 def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decision]:
     """By dispute: how somebody made its version live, or took one of its batches back."""
-    each = elements(session, Update.batches)
-    ids = _updates(disputes).with_only_columns(Update.id)
-    back = _taken_back(each).where(Update.id.in_(ids)).add_columns(Batch.id, Batch.retracted_at)
+    ids = {each.update_id for each in disputes}
+    back = _TAKEN_BACK.where(NamedBatch.update_id.in_(ids)).add_columns(Batch.id, Batch.retracted_at)
     decided: dict[str, Decision] = {}
-    for update_id, batch_id, at in session.execute(back):
-        orders = select(Update.by, Update.reason).select_from(Update).join(each, true())
-        orders = orders.where(Update.kind == UpdateKind.RETRACT, each.c.value == batch_id)
-        by, reason = session.execute(orders.order_by(Update.id.desc()).limit(1)).one_or_none() or (None, None)
+    for update_id, batch_id, at in sorted(session.execute(back).all()):
+        order = updates.retraction_of(session, batch_id)
+        by, reason = (order.by, order.reason) if order is not None else (None, None)
         decided[update_id] = Decision(by, at, reason or "Its batch was taken back.")
     live = select(Update.id, Deployment).join(Deployment, Deployment.version_id == Update.version_id)
     for update_id, moved in session.execute(live.where(Update.id.in_(ids)).order_by(Deployment.id.desc())):
@@ -186,12 +183,7 @@ def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decis
 
 def _decided(session: Session, model: Model) -> CompoundSelect[str]:
     """Updates with disputes whose version was made live, or one of whose batches was taken back."""
-    disputing = Update.id.in_(select(Dispute.update_id).where(Dispute.model_id == model.id))
+    disputing = select(Dispute.update_id).where(Dispute.model_id == model.id)
     live = select(Update.id).join(Deployment, Deployment.version_id == Update.version_id)
-    return _taken_back(elements(session, Update.batches)).where(disputing).union(live.where(disputing))
-
-
-def _taken_back(each: TableValuedAlias) -> Select[str]:
-    """Updates one of whose batches was taken back. each: the batches of an update"""
-    learned = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
-    return learned.where(RETRACTED)
+    back = _TAKEN_BACK.where(NamedBatch.update_id.in_(disputing))
+    return back.union(live.where(Update.id.in_(disputing)))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -18,7 +18,7 @@ from service.registry.callers.actor import acting
 from service.registry.sql.database import among, clock
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
-from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
+from service.registry.sql.tables import Batch, Model, NamedBatch, Update, UpdateEvent, Version
 from service.telemetry import tracing
 
 QUOTES = ("detail", "guess")
@@ -67,6 +67,8 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     )
     session.add(update)
     session.flush()
+    named = among(session, {*order.batches, *(order.adds or ())}).add_columns(literal(update.id))
+    session.execute(insert(NamedBatch).from_select(["batch_id", "update_id"], named))
     states.unsettle(session, update)
     states.note(session, update, "queued", by=by, batches=list(order.batches))
     reason = f"expect: {order.expect}" if order.expect is not None else order.reason or ""
@@ -93,12 +95,19 @@ def ordered_by(session: Session, update: Update) -> str | None:
     return None if by is None else str(by)
 
 
-def forget_rows(session: Session, model_id: int, batch_ids: Collection[str]) -> list[str]:
+def retraction_of(session: Session, batch_id: str) -> Update | None:
+    """The latest order that takes a batch back."""
+    naming = select(Update).join(NamedBatch, NamedBatch.update_id == Update.id)
+    orders = naming.where(NamedBatch.batch_id == batch_id, Update.kind == UpdateKind.RETRACT)
+    latest_first = session.scalars(orders.order_by(Update.id.desc()))
+    return next((order for order in latest_first if batch_id in order.batches), None)
+
+
+def forget_rows(session: Session, batch_ids: Collection[str]) -> Sequence[str]:
     """Deletes from updates of these batches what may quote their rows: details of errors, and a word by which it was
     guessed how letters are stored. -> ids of the updates"""
-    erased, of_model = set(batch_ids), Update.model_id == model_id
-    named = session.execute(select(Update.id, Update.batches, Update.adds).where(of_model))
-    ids = [update_id for update_id, learned, adds in named if not erased.isdisjoint([*learned, *(adds or ())])]
+    naming = select(NamedBatch.update_id).where(NamedBatch.batch_id.in_(among(session, batch_ids)))
+    ids = session.scalars(naming.distinct()).all()
     for update in session.scalars(select(Update).where(Update.id.in_(among(session, ids)), Update.error.is_not(None))):
         update.error = {**(update.error or {}), "detail": FORGOTTEN}
     for event in session.scalars(select(UpdateEvent).where(UpdateEvent.update_id.in_(among(session, ids)))):

@@ -3,7 +3,8 @@
 I1 every version that is not erased loads, and its shards hash to their digests
 I2 version numbers of a model have no gap and no duplicate; one update makes at most one version
 I3 the live pointer names a complete version that the gate passed, a person promoted, or an ordered retraction made
-I4 a batch that was answered 2xx is not lost, and counted once in what a version learned; rows go by retention alone
+I4 a batch that was answered 2xx is not lost, and counted once in what a version learned; rows go by retention alone;
+   it is known which updates name it
 I5 no shard named by a version is missing
 I6 the audit holds, and has a row for each batch, update, claim, end of an update and move of the live pointer, in order
 """
@@ -23,7 +24,7 @@ from service.registry import deployments, versions
 from service.registry.callers import audit
 from service.registry.rows import ledger
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, UpdateEvent, Version
+from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, NamedBatch, Update, UpdateEvent, Version
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, Store, model_area
 from service.storage.opening import open_store
@@ -111,6 +112,9 @@ def _batches_are_there(session: Session, store: Store, model: Model, versions: l
     for of_space in ledger.digests(session, known).values():
         for digest in of_space.values():
             store.get(model_area(model.id), digest)
+    for update in session.scalars(select(Update).where(Update.model_id == model.id)):
+        found = session.scalars(select(NamedBatch.batch_id).where(NamedBatch.update_id == update.id))
+        assert {*found} == {*update.batches, *(update.adds or ())}, f"I4: {update.id} is not found by its batches"
     for version in versions:
         assert len(set(version.learned)) == len(version.learned), f"I4: counted twice in version {version.number}"
         assert set(version.learned) <= set(known), f"I4: version {version.number} learned what nobody sent"

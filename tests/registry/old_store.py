@@ -140,6 +140,8 @@ class Store:
             erase=False, state=state, attempts=1, fence=1, run_after=1.0, cancel_requested=False, created_at=1.0,
             **more,
         )  # fmt: skip
+        for batch_id in batches if self.revision >= "0029" else ():
+            self._insert("named_batches", batch_id=batch_id, update_id=update_id)
         self._insert("update_events", update_id=update_id, at=1.0, kind="queued", detail={"by": "anonymous"})
 
     def _insert(self, table: str, **values: Any) -> None:

@@ -67,6 +67,18 @@ def test_what_the_live_version_learned_is_marked_and_counted_in_a_store_of_befor
     assert [row["batch_count"] for row in rows["versions"]] == [1, 2]
 
 
+def test_updates_of_a_store_of_before_are_found_by_the_batches_that_they_name(tmp_path: Path) -> None:
+    old = Store(tmp_path / "data", "0028")
+    with closing(sqlite3.connect(old.file)) as connection, connection:
+        connection.execute(
+            """UPDATE updates SET batches = '["bat_2", "bat_1"]', adds = '["bat_3"]' WHERE id = 'upd_4'"""
+        )
+    migrate(old.url)
+    named = {(row["batch_id"], row["update_id"]) for row in old.rows()["named_batches"]}
+    of_fourth = {("bat_1", "upd_4"), ("bat_2", "upd_4"), ("bat_3", "upd_4")}
+    assert named == {("bat_1", "upd_1"), ("bat_2", "upd_2"), ("bat_3", "upd_3"), *of_fourth}
+
+
 @pytest.mark.parametrize("statements", [5, 60])
 def test_an_upgrade_that_is_killed_has_changed_nothing_and_is_made_whole_later(tmp_path: Path, statements: int) -> None:
     old = Store(tmp_path / "data", "0001")

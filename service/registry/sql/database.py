@@ -9,23 +9,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Connection,
-    Engine,
-    Select,
-    TableValuedAlias,
-    event,
-    func,
-    literal,
-    select,
-    text,
-)
+from sqlalchemy import JSON, Connection, Engine, Select, event, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from service.errors import Busy, TsuikaError
 from service.registry.sql.learned import KNOWN
@@ -252,12 +240,8 @@ def clock(session: Session) -> float:
     return float(session.scalars(select(func.extract("epoch", func.clock_timestamp()))).one())
 
 
-def elements(session: Session, texts: InstrumentedAttribute[Any] | ColumnElement[Any]) -> TableValuedAlias:
-    """The members of a JSON list of texts, to be joined: a table with one column, `value`."""
-    in_sqlite = session.get_bind().dialect.name == "sqlite"
-    return (func.json_each if in_sqlite else func.json_array_elements_text)(texts).table_valued("value")
-
-
 def among(session: Session, texts: Collection[str]) -> Select[str]:
     """These texts, for `in_`: as one parameter, however many they are."""
-    return select(elements(session, literal(list(texts), JSON)).c.value)
+    in_sqlite = session.get_bind().dialect.name == "sqlite"
+    each = (func.json_each if in_sqlite else func.json_array_elements_text)(literal(list(texts), JSON))
+    return select(each.table_valued("value").c.value)

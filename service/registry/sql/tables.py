@@ -278,6 +278,15 @@ class Update(Table):
     trainings: Mapped[str | None]
 
 
+class NamedBatch(Table):
+    """That the lists of an update, `batches` or `adds`, name a batch: its updates are found by it."""
+
+    __tablename__ = "named_batches"
+
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
+    update_id: Mapped[str] = mapped_column(ForeignKey("updates.id"), primary_key=True)
+
+
 class UpdateEvent(Table):
     """What happened to an update, in order. Append-only."""
 

@@ -111,7 +111,7 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
     batches = list(session.scalars(select(Batch).where(erased, (Batch.digest != "") | Batch.doomed.is_not(None))))
     ids = [batch.id for batch in batches]
     ledger.erase(session, ids)
-    brought = {*ids, *updates.forget_rows(session, model_id, ids)}
+    brought = {*ids, *updates.forget_rows(session, ids)}
     idempotency.forget_bodies(session, session.get_one(Model, model_id), brought)
     for batch in batches:
         batch.digest, batch.stored_digest, batch.kept_rows, batch.bytes = "", None, 0, 0

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.errors import Conflict
 from service.learning.methods import AUTO, METHODS, as_learned
 from service.learning.retraction import subtracts
-from service.registry import batches, versions
+from service.registry import batches, updates, versions
 from service.registry.rows import lineage
 from service.registry.sql.learned import holds
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -76,8 +75,8 @@ def _require_clean(session: Session, base: Version | None) -> None:
     live."""
     if base is None or not (bad := versions.retracted_batches(session, base.learned)):
         return
-    orders = select(Update).where(Update.model_id == base.model_id, Update.kind == UpdateKind.RETRACT)
-    order = next((o.id for o in session.scalars(orders.order_by(Update.id.desc())) if bad[0] in o.batches), None)
+    ordered = updates.retraction_of(session, bad[0])
+    order = ordered.id if ordered is not None else None
     raise Conflict(
         f"Version {base.number} is live and learned batch {bad[0]}, whose retraction {order} has not succeeded. Retry "
         "the retraction, then this update.",
@@ -123,7 +122,7 @@ def _as_learned(session: Session, version: Version, new: list[str]) -> Step:
     update = session.get_one(Update, version.update_id)
     assert update.method is not None
     update_ids = (v.update_id for v in versions.ancestors(session, version) if v.update_id is not None)
-    updates = (session.get_one(Update, update_id) for update_id in update_ids)
-    request = next((u.requested_method for u in updates if u.requested_method is not None), None)
+    made_by = (session.get_one(Update, update_id) for update_id in update_ids)
+    request = next((u.requested_method for u in made_by if u.requested_method is not None), None)
     by_auto = request is not None and request["name"] == AUTO
     return Step(batches=new, method=as_learned(update.method), seed=update.seed, by_auto=by_auto)
