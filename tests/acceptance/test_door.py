@@ -250,30 +250,6 @@ def test_nothing_stored_is_ever_unpickled() -> None:
         assert not leaked, (path, leaked)
 
 
-def run_to_the_end(folder: Path, **settings: Any) -> tuple[int, str]:
-    """A service that does not start; -> exit code and what it said."""
-    server = Server(folder, wait=False, worker=False, **settings)
-    return server.process.wait(60), server.said()
-
-
-def test_a_second_serve_is_refused_with_the_remedy(server: Server, tmp_path: Path) -> None:
-    code, output = run_to_the_end(tmp_path, port=server.port)
-    assert code == 2
-    assert f"Port {server.port} is in use. Try: tsuika serve --port {server.port + 1}" in output
-    assert "Traceback" not in output
-    code, output = run_to_the_end(tmp_path, data=server.data)
-    assert code == 2
-    assert f"process {server.pid}" in output
-    assert "TSUIKA_DATA" in output
-
-
-def test_beyond_loopback_a_key_is_needed(tmp_path: Path) -> None:
-    code, output = run_to_the_end(tmp_path, host="0.0.0.0")
-    assert code == 2
-    assert "TSUIKA_KEY" in output
-    assert "--open" in output
-
-
 WAITS = """
 import pathlib, sys, time
 
@@ -368,11 +344,3 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> N
     assert (answers["stream"], answers["wait"]) == ([200], [202])
     assert broken == []
     assert set(answers["load"]) == {200}
-
-
-def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    code, output = run_to_the_end(tmp_path, data=tmp_path / "file" / "data")
-    assert code == 2
-    assert "TSUIKA_DATA" in output
-    assert "Traceback" not in output

@@ -111,7 +111,18 @@ def test_a_shell_completes_verbs_and_their_options() -> None:
 
 def test_impossible_settings_are_exit_2_and_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--host", "0.0.0.0"]) == USAGE
-    assert "TSUIKA_KEY" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "TSUIKA_KEY" in said
+    assert "--open" in said
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("TSUIKA_DATA", str(tmp_path / "file" / "data"))
+    assert main(["serve", "--port", "0"]) == USAGE
+    assert "TSUIKA_DATA" in capsys.readouterr().err
 
 
 def _verb(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> None:
@@ -132,10 +143,17 @@ def test_a_told_error_is_one_line_and_exit_1(
 
 
 def test_a_reader_that_leaves_is_no_fault() -> None:
+    left, printed_to = os.pipe()
+    os.close(left)
     ran = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m service.cli methods | true"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "service.cli", "settings"],
+        stdout=printed_to,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    os.close(printed_to)
+    assert (ran.returncode, ran.stderr) == (ERROR, "")
 
 
 def test_ctrl_c_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:

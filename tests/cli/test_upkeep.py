@@ -177,6 +177,8 @@ def test_a_taken_port_or_folder_is_said_with_the_remedy(server: Server, tsuika: 
     folder = tsuika(server.data, "serve", "--port", "0")
     assert folder.code == USAGE
     assert str(server.data) in folder.err
+    assert f"process {server.pid}" in folder.err
+    assert "TSUIKA_DATA" in folder.err
 
 
 def test_methods_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ BATCHES = ["bat_1", "bat_2", "bat_3"]
 RIDGE = {"name": "ridge", "lift": "none"}
 
 
-@pytest.fixture(params=[7, 1000], autouse=True)
-def _small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", request.param)
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 7)
     monkeypatch.setattr(model_store, "SPREAD_ROWS", ROWS // 2)
     monkeypatch.setattr(lift_choice, "SPREAD_TRIALS", ROWS // 2)
 
@@ -97,18 +97,25 @@ def bits(result: Result) -> dict[str, Any]:
 
 @pytest.mark.parametrize("numbers", [False, True], ids=["classes", "numbers"])
 @pytest.mark.parametrize(
-    ("first", "then"),
+    ("first", "then", "block_rows"),
     [
-        (RIDGE, RIDGE),
-        ({"name": "ridge", "lift": "relu", "width": 16}, RIDGE),
-        ({"name": "ridge"}, {"name": "ridge"}),
-        ({"name": "retrain", "epochs": 1}, {"name": "ridge"}),
+        (RIDGE, RIDGE, 7),
+        (RIDGE, RIDGE, 1000),
+        ({"name": "ridge", "lift": "relu", "width": 16}, RIDGE, 7),
+        ({"name": "ridge"}, {"name": "ridge"}, 7),
+        ({"name": "retrain", "epochs": 1}, {"name": "ridge"}, 7),
     ],
-    ids=["scaled", "lifted", "chosen", "trained"],
+    ids=["scaled", "scaled-whole", "lifted", "chosen", "trained"],
 )
 def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
-    tmp_path: Path, first: dict[str, Any], then: dict[str, Any], numbers: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: dict[str, Any],
+    then: dict[str, Any],
+    block_rows: int,
+    numbers: bool,
 ) -> None:
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", block_rows)
     facts = stored(tmp_path / "one", numbers)
     facts["architecture"] = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
     pickled = PickledTasks()
