@@ -113,7 +113,8 @@ class _Front:
             await _show(scope, receive, send, self.health.waiting_for or "")
         else:
             sentence = f"The service is starting: it waits for {self.health.waiting_for}."
-            await _refuse(scope, receive, send, Busy(sentence, retry_after=1), "starting")
+            error = Busy(sentence, retry_after=1, waiting_for=self.health.waiting_for)
+            await _refuse(scope, receive, send, error, "starting")
 
 
 class _Full:

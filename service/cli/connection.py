@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from service.cli.exits import WrongUsage
 
@@ -51,6 +52,14 @@ def _quoted(option: str) -> Callable[[re.Match[str]], str]:
     return lambda said: f"{option} {shlex.quote(said[1])}"
 
 
+def _unquoted(verb: str) -> Callable[[re.Match[str]], str]:
+    return lambda said: f"{verb} {shlex.quote(unquote(said[1]))}"
+
+
+def _of_model(verb: str) -> Callable[[re.Match[str]], str]:
+    return lambda said: f"{verb} {said[1]} {shlex.quote(said[2])}"
+
+
 _MODEL = r"/v1/models/([^/\s]+)"
 TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(said), typed)
@@ -73,9 +82,12 @@ TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
         (rf"GET {_MODEL}/(?:versions says|aliases lists)", r"tsuika versions \1 says"),
         (r"GET /v1/keys lists", "tsuika keys list lists"),
         (r"\(the page of their batch, or POST \.\.\./batches/(\S+)/corrections\)", r"(tsuika correct MODEL \1)"),
-        (r"POST \.\.\./corrections", "tsuika correct"),
-        (r"Take the batch back: POST \.\.\./retractions", "Take the batch back: tsuika retract"),
+        (r"\bcorrect gives rows", "tsuika correct gives rows"),
+        (r"\bPOST \.\.\./retractions", "tsuika retract"),
         (r"\(tsuika delete-class, or DELETE [^)]*\)", "(tsuika delete-class)"),
+        (r"DELETE /v1/models/…/classes/([^\s,)]+)", _unquoted("tsuika delete-class MODEL")),
+        (r'client\.model\("([^"]+)"\)\.delete_class\("(.+?)"\)(?=[,)]| and )', _of_model("tsuika delete-class")),
+        (r"A new one is declared first: POST \.\.\./classes", "A new one: --new-classes"),
         (r"lists them \(batch\.new_values\)", "lists them with --json"),
     )
 ]

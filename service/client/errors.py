@@ -26,6 +26,7 @@ ClientError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -35,6 +36,12 @@ from pydantic import ValidationError
 
 from service.contract.resources import FieldProblem, Problem
 from service.errors import TsuikaError
+
+OF_A_MODEL = (
+    (re.compile(r'(To go back, )send \{"to": (\d+)\}'), r"rollback(to=\2)"),
+    (re.compile(r"(Version (\d+) is not on .*)POST /v1/models/[^/\s]+/deployments"), r"promote(\2)"),
+)
+"""What the service says is sent -> the call of a handle."""
 
 
 class ClientError(TsuikaError):
@@ -61,6 +68,11 @@ class Refused(ClientError):
         super().__init__(problem.detail + where)
         self.detail = problem.detail
         self.problem = problem
+
+    def say_calls(self, model: str) -> None:
+        """Names calls in its sentence, where the service names what is sent over HTTP; `detail` stays."""
+        for said, call in OF_A_MODEL:
+            self.args = (said.sub(rf'\1client.model("{model}").{call}', str(self)),)
 
     @property
     def status(self) -> int:
@@ -118,6 +130,11 @@ class UnknownLabels(InvalidContent):
     def unknown(self) -> list[str]:
         """These labels, ten at most."""
         return list(self._member("unknown", []))
+
+    @property
+    def more(self) -> int:
+        """How many more of these labels there are than `unknown` lists."""
+        return int(self._member("more", 0))
 
     @property
     def near(self) -> dict[str, list[str]]:
@@ -247,6 +264,12 @@ def refuse(response: httpx.Response) -> NoReturn:
     problem = _problem(response)
     slug = problem.type.rpartition("/")[2]
     raise BY_SLUG.get(slug, BY_STATUS.get(response.status_code, Refused))(problem)
+
+
+def starting(response: httpx.Response) -> str | None:
+    """What a service says that is starting; None of any other refusal."""
+    problem = _problem(response)
+    return problem.detail if "waiting_for" in (problem.model_extra or {}) else None
 
 
 def _problem(response: httpx.Response) -> Problem:

@@ -21,6 +21,7 @@ from service.client.rows.values import (
     Bytes,
     are_numbers,
     columns_named,
+    in_a_list,
     plain_labels,
     plain_targets,
     rows_file,
@@ -110,6 +111,7 @@ class Learning(Handle):
         Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
+        inputs, labels = in_a_list(inputs), in_a_list(labels)
         made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
             options = {**options, "target": await self._label_column(inputs, options)}
@@ -265,6 +267,7 @@ class Learning(Handle):
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
+        inputs, labels = in_a_list(inputs), in_a_list(labels)
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
         of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}

@@ -20,11 +20,12 @@ from service.client.answer_table import (
 )
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
+from service.client.errors import Conflict, Erased
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
 from service.client.rows.csv_file import CsvFile, check_no_columns, check_no_file, column_beside, csv_file, header_of
 from service.client.rows.table_rows import is_frame, names_of, split_frame
-from service.client.rows.values import Bytes, columns_named, numpy_file, plain_labels
+from service.client.rows.values import Bytes, columns_named, in_a_list, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.predictions import AnyPredictions, NumberPredictions
@@ -105,6 +106,7 @@ class AsyncModel(Learning):
         `to_frame()` and `to_csv(path)` of an answer have the columns of a frame or file that are no inputs, such as an
         id, beside it.
         """
+        inputs = in_a_list(inputs)
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=options.get("source"))
@@ -165,6 +167,7 @@ class AsyncModel(Learning):
         versions = await self.version(first), await self.version(second)
         if inputs is None:
             return Comparison(*versions, 0, [], None, (await self.facts()).predicts)
+        inputs, labels = in_a_list(inputs), in_a_list(labels)
         one, other = [await self.predict(inputs, version=version.number) for version in versions]
         return Comparison.of(versions, (one, other), plain_labels(labels))
 
@@ -187,7 +190,11 @@ class AsyncModel(Learning):
     async def rollback(self, reason: str = "", *, to: int | None = None, if_live: int | None = None) -> RolledBack:
         """Undo the latest promotion that is not yet undone; the version before answers from now on."""
         body = given(reason=reason, to=to, if_live=if_live)
-        return await self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
+        try:
+            return await self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
+        except (Conflict, Erased) as refused:
+            refused.say_calls(self.name)
+            raise
 
     async def way_back(self, to: int | None = None) -> WayBack:
         """What `rollback` would do now; nothing changes."""
@@ -227,7 +234,7 @@ class AsyncModel(Learning):
         rows = [*first.items]
         if first.next_cursor is not None:
             rows += [row async for row in self._transport.each(path, Suspects, cursor=first.next_cursor)]
-        return SuspectRows(rows, first.note, first.version)
+        return SuspectRows(rows, first.note.replace("POST .../corrections", "correct"), first.version)
 
     def updates(self, state: UpdateState | str | None = None) -> AsyncIterator[Update]:
         """All updates, newest first."""

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 from typing import Self
+from urllib.parse import unquote
 
 from service.client.errors import ClientError
 from service.client.kinds import kind_of
@@ -23,7 +24,8 @@ WAITING = "◌"
 NOT_LIVE = 'It is not live: "after" is what it would answer.'
 """Stands below the table of a version that nobody is answered by."""
 EXPECT = re.compile(r'"expect": "(\w+)"')
-"""What a body says, and a call says otherwise."""
+DELETE = re.compile(r"DELETE /v1/models/…/classes/([^\s,)]+)")
+"""What is sent over HTTP, and a call says otherwise."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +72,8 @@ class Result:
         if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
             phase = f", {update.progress.phase}" if update.progress else ""
             return f"{update.id} is {update.state}{phase}."
-        return EXPECT.sub(r'expect="\1"', update.sentence or "Nothing was left to do.")
+        sentence = EXPECT.sub(r'expect="\1"', update.sentence or "Nothing was left to do.")
+        return DELETE.sub(lambda said: _call(update.model, f'delete_class("{unquote(said[1])}")'), sentence)
 
     @property
     def reason(self) -> str:
@@ -175,6 +178,11 @@ class Result:
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}{notes}<p>{steps[4:]}</p></div>"
+
+
+def _call(model: str, call: str) -> str:
+    """A call of a handle on a model."""
+    return f'client.model("{model}").{call}'
 
 
 class NotLearned(ClientError):

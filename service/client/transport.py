@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 import uuid
 import weakref
@@ -18,7 +19,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service import __version__
-from service.client.errors import ClientError, InvalidContent, Unreachable, refuse
+from service.client.errors import ClientError, InvalidContent, Unreachable, refuse, starting
 from service.client.rows.csv_file import CsvFile
 from service.client.rows.values import Bytes, find_not_finite, not_finite
 from service.contract.resources import Page
@@ -27,6 +28,8 @@ R = TypeVar("R", bound=BaseModel)
 T = TypeVar("T")
 
 ATTEMPTS = 4
+STARTING_SECONDS = 60.0
+"""So long a service is waited for that says it is starting."""
 READ_SECONDS = 90.0
 """Longer than the longest `?wait`."""
 TIMEOUT = httpx.Timeout(READ_SECONDS, connect=5.0)
@@ -123,7 +126,8 @@ class Transport(ABC):
     async def _sent(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             request.headers["Idempotency-Key"] = uuid.uuid4().hex
-        for attempt in range(ATTEMPTS):
+        attempt, until = 0, None
+        while True:
             last = attempt == ATTEMPTS - 1
             try:
                 response = await self._deliver(request)
@@ -133,14 +137,21 @@ class Transport(ABC):
                         f"No answer from {self.url}: {broken}. Is `tsuika serve` running there?"
                     ) from broken
                 await self.pause(0.2 * 2**attempt)
+                attempt += 1
                 continue
             if response.is_success:
                 return response
             wait = _retry_after(response)
+            if wait is not None and (sentence := starting(response)) is not None:
+                if until is None:
+                    until = time.monotonic() + STARTING_SECONDS
+                    _say(f"{sentence} It is asked again, for {STARTING_SECONDS:g} s at most.")
+                last = time.monotonic() >= until
+            else:
+                attempt += 1
             if last or wait is None:
                 refuse(response)
             await self.pause(wait)
-        raise AssertionError("the last attempt answers or raises")
 
 
 class BlockingTransport(Transport):
@@ -214,6 +225,12 @@ def service_address(url: str) -> httpx.URL:
 def shown_address(address: httpx.URL) -> str:
     """Without user and password, as answers, errors and logs name it."""
     return str(address.copy_with(userinfo=b"")).rstrip("/")
+
+
+def _say(sentence: str) -> None:
+    """Prints it for whoever looks on at a terminal."""
+    if sys.stderr.isatty():
+        print(sentence, file=sys.stderr)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -33,7 +33,7 @@ def verdict_sentence(
     if report is None:
         return ""
     if words.language == OWN:
-        return report.gate.why
+        return words.said(report.gate.why)
     rule = deciding(report)
     why = rule_sentence(rule, base, report, words) if rule is not None else ""
     if verdict is None:
@@ -61,7 +61,7 @@ def verdict_sentence(
 def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
     """What a rule found; that of the gate where a newer service has a rule that we do not know."""
     if words.language == OWN:
-        return rule.why
+        return words.said(rule.why)
     if rule.passed and rule.value is None and rule.name != "sound":
         return words("reason.does_not_apply")
     kind = kind_of(report)

@@ -19,6 +19,7 @@ import tsuika
 from service.cli.progress import stage
 from service.client import (
     AsyncClient,
+    Busy,
     Client,
     ClientError,
     Conflict,
@@ -232,6 +233,42 @@ def test_a_busy_service_is_asked_again_and_a_conflict_is_not() -> None:
     with pytest.raises(Conflict):
         client(door).model("digits").rollback()
     assert len(door.requests) == 1
+
+
+def test_a_rollback_that_is_refused_names_the_call() -> None:
+    for said, call in (
+        ('It was taken back. To go back, send {"to": 2}.', 'To go back, client.model("digits").rollback(to=2).'),
+        (
+            "Version 3 is not on the way back. To make it live, POST /v1/models/digits/deployments.",
+            'To make it live, client.model("digits").promote(3).',
+        ),
+    ):
+        with pytest.raises(Conflict) as caught:
+            client(Door(problem(409, "conflict", detail=said))).model("digits").rollback()
+        assert str(caught.value).endswith(call)
+        assert caught.value.detail == said, "as the service says it"
+
+
+def test_unknown_labels_that_are_not_listed_are_counted() -> None:
+    with pytest.raises(UnknownLabels) as caught:
+        client(Door(problem(422, "unknown-labels", unknown=["sevn"], more=12))).model("digits").update([[1]], ["sevn"])
+    assert (caught.value.unknown, caught.value.more) == (["sevn"], 12)
+
+
+def test_a_service_that_starts_is_waited_for_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def starts() -> httpx.Response:
+        return problem(503, "busy", {"Retry-After": "1"}, waiting_for="the database")
+
+    assert client(Door(*(starts() for _ in range(20)), ok({"items": []}))).methods() == []
+    assert capsys.readouterr().err == "", "nobody looks on"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert client(Door(starts(), starts(), ok({"items": []}))).methods() == []
+    assert capsys.readouterr().err == "D It is asked again, for 60 s at most.\n"
+    monkeypatch.setattr("service.client.transport.STARTING_SECONDS", 0.0)
+    with pytest.raises(Busy):
+        client(Door(starts())).methods()
 
 
 def test_refusals_are_typed() -> None:

@@ -90,7 +90,7 @@ def notes() -> list[str]:
             TestedErrors(mae=15.4, rmse=20.0, r2=None, coverage=None, rows=96, batches=1),
         ),
         *scale_notes(scale, still, fitted=True),
-        *scale_notes(scale, wide, fitted=False),
+        *(note for numbers in (False, True) for note in scale_notes(scale, wide, fitted=False, differences=numbers)),
         *slip_notes(slips),
         *(no_number("23O", *way) for way in ((), ("leave the cell empty",), ("leave the row out",))),
         *value_notes({"city": [NewValue(value="Kobe", rows=9)]}),

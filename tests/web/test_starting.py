@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -59,4 +60,5 @@ def test_its_stylesheet_is_there_and_all_else_is_a_problem() -> None:
         status, headers, body = ask(path, accept)
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert "it waits for the database" in body
+        assert json.loads(body)["waiting_for"] == "the database", "so that programs wait, too"
     assert ask("/", method="HEAD")[2] == ""

@@ -64,6 +64,6 @@ def _back(remote: RemoteModel, reason: str, to: int | None, if_live: int | None 
     except (Conflict, Erased) as refused:
         clean = (refused.problem.model_extra or {}).get("to")
         if clean is None:
-            raise
+            raise ClientError(refused.detail) from refused
         of_json, way = f', send {{"to": {clean}}}.', f": tsuika rollback {remote.name} --to {clean}"
         raise ClientError(refused.detail.replace(of_json, way)) from refused

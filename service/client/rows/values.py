@@ -11,7 +11,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,12 @@ FILES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 MANY_NUMBERS = 1024
 """Rows of so many numbers travel as bytes where the model takes vectors or images. A prediction of 1,024 takes the
 client 0.9 ms of its core so and 1.5 ms as JSON, one of 16,384 numbers 2.5 and 11.7 ms; of 256 they are alike."""
+
+
+ARRAYS = ("to_numpy", "tolist", "__array__")
+"""What arrays, tensors, frames and their columns have one of."""
+MOST_READ = 1_000_000
+"""Rows that are read of what may have no end."""
 
 
 class Bytes:
@@ -126,6 +133,26 @@ def plain(value: Any) -> Any:
         quick = set(map(type, value)) <= {int, float, str, bool, type(None)}  # long rows of numbers, and texts
         return value if quick else [plain(part) for part in value]
     return value
+
+
+def in_a_list(rows: Any) -> Any:
+    """Rows, or their labels, as a list where they are a generator, a cursor, a deque or such, which are read once; all
+    else as it is. Raises ValueError for one row that names its cells, for a set, and for more rows than are read."""
+    named = isinstance(rows, Mapping) or (hasattr(rows, "keys") and not hasattr(rows, "columns"))
+    if named and not hasattr(rows, "to_numpy"):
+        raise ValueError(f"This is one row ({type(rows).__name__}), not a list of rows. Send it in a list: [row].")
+    if isinstance(rows, Set):
+        raise ValueError(f"A {type(rows).__name__} has no order, so no row has a number. Send a list.")
+    if not isinstance(rows, Iterable) or isinstance(rows, str | bytes | bytearray | memoryview | list | tuple):
+        return rows
+    if isinstance(rows, os.PathLike) or is_picture(rows) or any(hasattr(rows, name) for name in ARRAYS):
+        return rows
+    read = list(islice(rows, MOST_READ + 1))
+    if len(read) > MOST_READ:
+        raise ValueError(
+            f"More than {MOST_READ:,} rows come from this {type(rows).__name__}. Send them in parts, each a list."
+        )
+    return read
 
 
 def several(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -142,6 +142,7 @@ def unknown_labels(
         f"{errors[0][1]} {remedy}{more}",
         errors,
         unknown=list(near),
+        more=len(unknown) - len(near),
         near={name: names for name, names in near.items() if names},
     )
 

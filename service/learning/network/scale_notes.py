@@ -28,13 +28,15 @@ GRID = CLIP / 2**15
 MISTAKE = "If that is a mistake, such as another unit or columns mixed up, send the rows again."
 
 
-def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
-    """Notes on the rows of an update, each with its remedy. fitted: the scale was fitted to these rows. [n, ...]
+def scale_notes(scale: AnyScale, inputs: Array, fitted: bool, differences: bool = False) -> list[str]:
+    """Notes on the rows of an update, each with its remedy. fitted: the scale was fitted to these rows · differences:
+    targets are numbers, which may be learned as the difference to a column. [n, ...]
 
     Fewer than 20 rows have no note on a column: what they show may be chance.
     """
     columns = _columns(scale, inputs)
-    beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else columns and _columns_beyond(columns)
+    of_columns = columns and _columns_beyond(columns, differences)
+    beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else of_columns
     still = columns and fitted and _still(columns)
     numbering = columns and _numbering(columns)
     return [note for note in (still, beyond, numbering, columns and _narrow(columns)) if note]
@@ -114,12 +116,12 @@ def far_off(scale: AnyScale, inputs: Array) -> tuple[str, str]:
     return ("", "") if columns is None else (columns.far_off, _numbering(columns) or "")
 
 
-def _columns_beyond(columns: _Columns) -> str | None:
+def _columns_beyond(columns: _Columns, differences: bool) -> str | None:
     if not columns.far_off:
         return None
+    grows = ", or a target with `from` where a level grows" if differences else ""
     return (
-        f"{columns.far_off}, which count as its ends. {MISTAKE} If not, make a new model with a wider `scale`, or a "
-        "target with `from` where a level grows."
+        f"{columns.far_off}, which count as its ends. {MISTAKE} If not, make a new model with a wider `scale`{grows}."
     )
 
 

@@ -48,7 +48,10 @@ def test_unknown_labels_are_named_with_near_matches() -> None:
     assert '"new_classes": "allow"' in refused.detail
     beside_null = unknown_labels(first_places([None, "sevn"]), ["seven"], "digits")
     assert beside_null.errors[0][0] == "/labels/1"
-    assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}
+    assert refused.members == {"unknown": ["sevn", "zzz"], "more": 0, "near": {"sevn": ["seven"]}}
+    many = unknown_labels(first_places([f"n{k}" for k in range(12)]), ["seven"], "digits")
+    assert (len(many.members["unknown"]), many.members["more"]) == (10, 2)
+    assert many.detail.endswith("(2 more are not listed.)")
 
 
 def test_labels_that_are_numbers_with_fractions_and_nearly_all_differ_look_like_targets() -> None:

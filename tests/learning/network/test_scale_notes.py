@@ -30,7 +30,17 @@ def test_columns_that_leave_their_scale_are_named() -> None:
     [note] = scale_notes(SCALE, grown, fitted=False)
     assert note.startswith('Columns "price" and "year" have values far outside')
     assert "scale" in note
-    assert (scale_notes(SCALE, grown[5:10], fitted=False), far_off(SCALE, grown[5:10])) == ([], ("", "")), "few rows"
+    few = grown[5:10]
+    assert (scale_notes(SCALE, few, fitted=False), far_off(SCALE, few)) == ([], ("", "")), "few rows"
+
+
+def test_a_target_with_from_is_advised_where_targets_are_numbers_alone() -> None:
+    grown = ROWS.copy()
+    grown[:5, 0] *= 10
+    for differences in (False, True):
+        [note] = scale_notes(SCALE, grown, False, differences)
+        assert ("`from`" in note) is differences
+        assert note.endswith(" grows." if differences else "a wider `scale`.")
 
 
 def test_columns_whose_values_fall_together_are_named() -> None:

@@ -230,7 +230,8 @@ def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run)
         return []
     scale = load_scale(data.input, candidate.parts["scale"])
     weak = backbone_note(candidate, data, run) if base is None else None
-    of_inputs = scale_notes(scale, data.batch.inputs, fitted=base is None and isinstance(scale, TableScale))
+    fitted = base is None and isinstance(scale, TableScale)
+    of_inputs = scale_notes(scale, data.batch.inputs, fitted)
     return [*of_inputs, *([weak] if weak else [])]
 
 

@@ -258,4 +258,4 @@ def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
     if not len(data.batch):
         return []
     scale = load_scale(data.input, version.parts["scale"])
-    return scale_notes(scale, data.batch.inputs, fitted=first and declared_scale(data.input) is None)
+    return scale_notes(scale, data.batch.inputs, first and declared_scale(data.input) is None, differences=True)
