@@ -17,6 +17,7 @@ SLIPS: dict[str, tuple[int, Callable[[Floats, np.random.Generator], Floats]]] = 
     "all columns times 10": (0, lambda x, random: 10 * x),
     "a column times 1,000": (1, lambda x, random: 1000 * x),
     "a column times 10": (1, lambda x, random: 10 * x),
+    "a column times 150": (1, lambda x, random: 150 * x),
     "a column of zeros": (1, lambda x, random: np.zeros_like(x)),
     MISSING: (1, lambda x, random: np.full_like(x, np.nan)),
     "a column shuffled": (1, lambda x, random: random.permutation(x)),

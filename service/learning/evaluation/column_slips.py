@@ -31,6 +31,9 @@ NEARLY, SELDOM = 0.95, 0.5
 """Part of the values that is nearly all, and part of the rows up to which a value is not the usual one."""
 MOST_POWER = 300
 """Of ten, by which a column is said to be off: float64 holds no 10**309."""
+ALIKE = 0.2
+"""Distance up to which a column that was divided by any number is as it was: numbers that count on, and groups that are
+stored one after another, have another spread."""
 CHAIN = 3
 """So many of the columns that change places must fit better there, or all: others may have moved besides."""
 
@@ -105,20 +108,27 @@ class _Columns:
         return after <= self.policy.max_left * min(far)
 
     def factor(self, k: int) -> float | None:
-        """The power of ten by which the column looks too large: that brings it near to what it was, or back from beyond
-        all that it ever was in more than one batch, since numbers that count on double in the second."""
+        """How many times too large the column looks. That is a power of ten that brings it near to what it was, or back
+        from beyond all that it ever was in more than one batch, since numbers that count on double in the second. From
+        there it is also any number that makes it as it was, to two digits, where no power of ten does."""
         before, now = self.before(k), self.now(k)
         sizes, own = _sizes(before), _sizes(now)
         if not len(sizes) or not len(own):
             return None
-        power = round(_log(own) - _log(sizes))
+        times = _log(own) - _log(sizes)
+        power = round(times)
         if not power or abs(power) > MOST_POWER:
             return None
-        repaired = own / 10.0**power
+        left = _apart(before, now / 10.0**power)
         earlier = [x for rows in self.earlier if len(x := _present(rows[:, k])) >= SEVERAL]
         jumped = len(earlier) > 1 and all(round(_log(own) - _log(b)) for b in map(_sizes, earlier) if len(b))
-        back = jumped and _within(own, sizes) <= 1 - NEARLY and _within(repaired, sizes) >= NEARLY
-        return 10.0**power if back or self._mends([k], _apart(before, now / 10.0**power)) else None
+        beyond = jumped and _within(own, sizes) <= 1 - NEARLY
+        alike = beyond and _apart(before, now / 10.0**times) <= ALIKE
+        if alike and left > ALIKE:
+            size = float(f"{10.0 ** abs(times):.2g}")
+            return size if times > 0 else 1 / size
+        back = beyond and _within(own / 10.0**power, sizes) >= NEARLY
+        return 10.0**power if alike or back or self._mends([k], left) else None
 
     def mixed(self, moved: Sequence[int]) -> dict[int, int]:
         """Columns and those whose values they hold: of the places in which all fit best, each cycle that mends."""

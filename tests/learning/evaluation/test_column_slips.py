@@ -99,6 +99,21 @@ def test_a_slip_is_named(rows: int, spoil: Callable[[Floats], Floats], slips: di
     assert said in sentence
 
 
+@pytest.mark.parametrize("rows", [50, 250])
+@pytest.mark.parametrize(("column", "factor"), [(0, 60.0), (0, 1 / 150), (1, 0.004), (2, 150.0)])
+def test_a_unit_that_is_no_power_of_ten_is_told_from_beyond_all_that_was(rows: int, column: int, factor: float) -> None:
+    known = [people(200, 0), people(200, 1)]
+    for x in known:
+        x[:, 2] += 0.5  # no rate near 0, which has any unit
+    batch = people(rows, 2)
+    batch[:, 2] += 0.5
+    what, sentence = found(known, times(batch, factor, column))
+    assert [*what] == [NAMES[column]]
+    assert what[NAMES[column]] == pytest.approx(factor, rel=0.15)
+    assert f"times too {'large' if factor > 1 else 'small'}." in sentence
+    assert found(known[:1], times(people(rows, 2), 25, 0))[0] == {}, "of one batch nobody knows how far they move"
+
+
 @pytest.mark.parametrize(
     "batch",
     [
@@ -141,6 +156,16 @@ def test_numbers_that_count_on_and_flags_of_a_day_are_no_slip() -> None:
     first[:, 0], second[:, 0] = np.arange(1, 201), np.arange(201, 451)
     first[:, 4], second[:, 4] = np.arange(200) % 10 > 0, 0
     assert found([first], second)[0] == {}
+
+
+@pytest.mark.parametrize(("first", "last"), [(601, 850), (5001, 10000)])
+def test_numbers_that_jump_ahead_are_in_no_other_unit(first: int, last: int) -> None:
+    known = [people(200, seed) for seed in range(3)]
+    for place, x in enumerate(known):
+        x[:, 0] = np.arange(200 * place + 1, 200 * place + 201)
+    batch = people(250, 3)
+    batch[:, 0] = np.linspace(first, last, 250)
+    assert found(known, batch)[0] == {}
 
 
 def test_columns_of_vectors_count_from_0_and_few_rows_say_nothing() -> None:
