@@ -75,7 +75,7 @@ def test_wrong_inputs_leave_targets_and_change_the_columns_that_they_say() -> No
         wrong = kind.spoil(rows(), random)
         assert (wrong.targets == rows().targets).all()
         changed[kind.name] = int((wrong.inputs != rows().inputs).any(0).sum())
-    ones = ("a column times 1,000", "a column times 10", "a column of zeros", "a column shuffled")
+    ones = ("a column times 1,000", "a column times 10", "a column times 150", "a column of zeros", "a column shuffled")
     assert changed == {name: 1 if name in ones else 2 for name in SLIPS if name != "a column missing"}
     assert slips_of(VectorInput(kind="vector", size=1)) == ["all columns times 1,000", "all columns times 10", *ones]
     assert slips_of(INK_VECTOR) == []

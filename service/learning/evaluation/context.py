@@ -17,14 +17,14 @@ from typing import Any, Protocol, Self
 from numpy.typing import NDArray
 
 from service.contract.enums import Outcome
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, VectorInput
 from service.contract.reports import AnyReport
 from service.contract.reports.class_report import ClassEvidence
 from service.contract.reports.facts import Cost, GateReport
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
-from service.learning.data.rows import Rows
+from service.learning.data.rows import Array, Rows
 from service.learning.evaluation.assessment import Memory
 from service.learning.evaluation.challenge import Comparison
 from service.learning.evaluation.cost import cost_of
@@ -35,7 +35,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
 from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import load_scale
+from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.run import Run
 from service.learning.update_data import Data
 
@@ -209,6 +209,15 @@ class UpdateContext(ABC):
             wait_seconds=self.wait_seconds,
             retraining=self.retraining,
         )
+
+
+def usual_rows(data: Data, first: bool) -> Array | None:
+    """Rows that show what lies beyond the scale of the model as a rule: trusted ones, of a first version those that its
+    scale was fitted to. None where it was declared, and of a first table, whose notes say what to declare. [n, ...]"""
+    if not first:
+        return data.exam.inputs
+    fitted = isinstance(data.input, VectorInput) and declared_scale(data.input) is None
+    return data.batch.inputs if fitted else None
 
 
 def counts_of(version: Checkpoint, data: Data) -> dict[str, float]:

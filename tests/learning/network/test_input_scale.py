@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, VectorInput
+from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.learning.methods.freeze import ridge
 from service.learning.network.input_scale import (
@@ -18,6 +19,7 @@ from service.learning.network.input_scale import (
     scale_for,
 )
 from service.learning.network.scale_notes import far_off, rows_beyond, scale_notes
+from service.learning.network.table_scale import TableScale
 from service.web.catalogue.said import said
 from tests.learning.memory_data import Stream
 from tests.learning.number_streams import NumberStream, values, vector
@@ -140,8 +142,8 @@ def test_columns_that_never_vary_in_a_first_batch_are_named_with_the_remedy() ->
     rows[:, 5] = 2024.1
     [note] = scale_notes(fit_scale(rows), rows, fitted=True)
     assert note.startswith("Column 6 says the same in every row")
-    assert "by the size of its values or by the other columns" in note
-    assert "declares `scale`." in note
+    assert "how far it may vary is a guess" in note
+    assert "make a new model that declares `scale`." in note
     assert scale_notes(fit_scale(rows[:7]), rows[:7], fitted=True) == []
     rows[:, :10] = 1
     [note] = scale_notes(fit_scale(rows), rows, fitted=True)
@@ -156,8 +158,26 @@ def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> Non
     rows[:5] = 50
     note = rows_beyond(scale, rows)
     assert note.startswith("5 of 100 rows")
-    assert "declares a wider `scale`" in note
+    assert "make a new model with a wider `scale`" in note
     assert rows_beyond(scale, rows[:0]) is None
+
+
+def test_what_lies_beyond_the_scale_as_often_as_before_is_no_news() -> None:
+    """A pixel that is on in one row of a hundred is cut wherever it is on."""
+    random = np.random.default_rng(0)
+    rows = (random.random((3000, 64)) < 0.01).astype(np.float32)
+    rows[:, :32] = random.normal(size=(3000, 32))
+    scale, first, later = fit_scale(rows[:1000]), rows[:1000], rows[1000:]
+    assert rows_beyond(scale, later) is not None
+    assert rows_beyond(scale, later, first) is None
+    assert rows_beyond(scale, 100 * later, first) is not None
+    assert scale_notes(scale, later, fitted=False, known=first) == []
+    heavy = (np.arange(3000) % 77 == 0).astype(np.float64)[:, None]
+    spec = TableInput.model_validate({"kind": "table", "columns": [{"name": "sum", "kind": "number"}]})
+    fitted = TableScale.fitted(spec, heavy[:1000])
+    for known, often in ((None, True), (heavy[:1000], False)):
+        notes = scale_notes(fitted, heavy[1000:], fitted=False, known=known)
+        assert any("far outside the range" in note for note in notes) is often
 
 
 def test_columns_that_rise_beyond_the_scale_may_only_number_rows() -> None:

@@ -45,6 +45,7 @@ from service.learning.evaluation.context import (
     Remembered,
     UpdateContext,
     counts_of,
+    usual_rows,
 )
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
@@ -231,7 +232,7 @@ def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run)
     scale = load_scale(data.input, candidate.parts["scale"])
     weak = backbone_note(candidate, data, run) if base is None else None
     fitted = base is None and isinstance(scale, TableScale)
-    of_inputs = scale_notes(scale, data.batch.inputs, fitted)
+    of_inputs = scale_notes(scale, data.batch.inputs, fitted, known=usual_rows(data, base is None))
     return [*of_inputs, *([weak] if weak else [])]
 
 

@@ -17,7 +17,15 @@ from service.contract.targets.kind import AnyPolicy
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, Rows, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.column_slips import column_slips
-from service.learning.evaluation.context import Arrays, Candidate, Exam, Remembered, UpdateContext, still_counting
+from service.learning.evaluation.context import (
+    Arrays,
+    Candidate,
+    Exam,
+    Remembered,
+    UpdateContext,
+    still_counting,
+    usual_rows,
+)
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.recent_batches import recent
@@ -258,4 +266,5 @@ def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
     if not len(data.batch):
         return []
     scale = load_scale(data.input, version.parts["scale"])
-    return scale_notes(scale, data.batch.inputs, first and declared_scale(data.input) is None, differences=True)
+    fitted = first and declared_scale(data.input) is None
+    return scale_notes(scale, data.batch.inputs, fitted, differences=True, known=usual_rows(data, first))

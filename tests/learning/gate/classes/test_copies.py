@@ -82,7 +82,7 @@ def test_a_renamed_class_is_held_though_copies_of_all_that_is_known_come_along(b
 def test_it_is_said_that_copies_judge(base: Checkpoint) -> None:
     report = sent(base, INPUTS[KNOWN:950], LABELS[KNOWN:950], True)
     assert report.gate.outcome is Outcome.PASS
-    assert any("copies of 1" in note and "may read too high" in note for note in report.notes)
+    assert any("copies of 1" in note and "may be too high" in note for note in report.notes)
 
 
 def test_copies_under_another_label_do_not_keep_their_rows_from_judging(base: Checkpoint) -> None:
