@@ -89,7 +89,7 @@ def _print_verdict(update: Update, file: DataFile | None) -> None:
     for line in result.notes:
         console.print(Text(f"  {in_options(plain(line))}", style="dim"))
     name = f"{update.model}@{update.version}"
-    if update.report is not None:
+    if update.report is not None and not update.report.gate.faults_all:
         _print_suspected(console, update, update.report, file)
     ways = [f"Report: tsuika report {name}"]
     if result.can_roll_back:

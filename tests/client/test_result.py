@@ -132,6 +132,7 @@ def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
     assert step(NUMBERS, moved) == [AGAIN.format("move")]
     assert step(NUMBERS, "the unit is wrong.") == []
     assert step(REPORT, "it forgot", name="forgets") == []
+    assert step(REPORT, "the labels look shuffled", name="unlearnable") == [], "it would be rejected again"
     assert step(REPORT, "labels contradict", expect="relabel") == []
     assert step(REPORT, "labels contradict", verdict="superseded") == []
 

@@ -10,7 +10,7 @@ import pytest
 from service.contract.enums import Outcome, Severity, Verdict
 from service.contract.reports import AnyReport
 from service.contract.reports.class_report import Report
-from service.contract.reports.facts import GateReport
+from service.contract.reports.facts import WHOLE, GateReport
 from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Model
 from service.contract.targets.class_target import ClassTarget
@@ -20,7 +20,7 @@ from service.learning.gate.gate import Finding, decided
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.kinds import KINDS
 from service.web.pages.docs import RULES
-from service.web.pages.versions.next_steps import WHOLE, Stopped, next_steps
+from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.reasons import rule_sentence
 from service.web.verdicts import measured
 from service.web.words import LANGUAGES, Words

@@ -239,8 +239,8 @@ class LearningCurve(Fact):
     told: list[str] = Field(description="In plain sentences.")
 
 
-RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
-"""Rules that fire, too, where labels change on purpose."""
+RELABELLED = ("contradicts_everything", "contradicts_class", "disagrees_broadly")
+"""Rules that stop nothing where it is said that labels changed on purpose."""
 
 
 class Report(Fact):

@@ -93,6 +93,10 @@ class Rule(Fact):
     )
 
 
+WHOLE = ("wrong_columns", "wrong_unit", "one_value", "unlearnable")
+"""Rules that find a whole batch at fault."""
+
+
 class GateReport(Fact):
     brief: ClassVar = ("outcome", "why")
 
@@ -109,6 +113,11 @@ class GateReport(Fact):
         ]
         same = (rule for rule in firing if rule.why[1:40] in self.why)
         return next(same, firing[0] if firing else None)
+
+    @property
+    def faults_all(self) -> bool:
+        """Whether it was stopped for what is wrong with the whole batch: other labels of some rows mend nothing."""
+        return self.deciding is not None and self.deciding.name in WHOLE
 
 
 class ShardFact(Fact):

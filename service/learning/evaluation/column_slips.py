@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from service.learning.update_data import Data
 
 FEW_KNOWN, SAMPLE = 2000, 1000
 """So few known rows are all compared, of more the trusted ones; and of known rows and batch at most so many."""
+MOST_ALONE = 50
+"""Of more batches of one update the largest are looked at alone."""
 MOST_COLUMNS, MOST_MOVED = 1000, 64
 """Wider vectors are what a backbone made, whose columns nobody sends by hand; of more columns that moved none is paired
 with others."""
@@ -39,24 +42,45 @@ CHAIN = 3
 
 
 def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
-    """What is wrong with columns of an update's own rows; None where they, or known rows, are too few. Of vectors units
-    alone: their columns may be pixels, and pictures that move are no slip. Rows of classes that are new are left out:
-    they differ from what is known as another class does."""
+    """What is wrong with columns of an update's own rows; None where they, or known rows, are too few. Each of several
+    batches is looked at alone before all are together, where good ones would hide it. Of vectors units alone: their
+    columns may be pixels, and pictures that move are no slip. Rows of classes that are new are left out: they differ
+    from what is known as another class does."""
     names, places = _numbers(data.input)
     if not names or len(data.batch) < policy.min_rows or not data.kept_rows:
         return None
     known = data.kept() if data.kept_rows <= FEW_KNOWN else data.exam
-    batch = data.batch.take(np.flatnonzero(data.batch.codes(known.present()) >= 0))
-    if min(len(known), len(batch)) < policy.min_rows:
+    rows = data.batch.take(np.flatnonzero(data.batch.codes(known.present()) >= 0))
+    if min(len(known), len(rows)) < policy.min_rows:
         return None
-    columns = _Columns(_sampled(known), _sampled(batch), places, policy)
+    before = _sampled(known)
+    alone = _each(rows, policy.min_rows)
+    stricter = policy.model_copy(update={"p": policy.p / (len(alone) + 1)})
+    for batch, part in alone:
+        slips = _slips(data, names, _Columns(before, _sampled(part), places, stricter))
+        if slips.factors or slips.mixed or slips.filled:
+            return replace(slips, rows=len(part), batch=batch)
+    return replace(_slips(data, names, _Columns(before, _sampled(rows), places, stricter)), rows=len(rows))
+
+
+def _each(rows: Rows, least: int) -> list[tuple[str, Rows]]:
+    """Each of several batches that has enough rows, by name: the largest, at most as many as are looked at alone."""
+    codes, counts = np.unique(rows.batch, return_counts=True)
+    if len(codes) < 2:
+        return []
+    largest = codes[np.argsort(-counts, kind="stable")][:MOST_ALONE]
+    enough = set(codes[counts >= least].tolist())
+    return [(rows.batches[b], rows.take(np.flatnonzero(rows.batch == b))) for b in largest.tolist() if b in enough]
+
+
+def _slips(data: Data, names: Sequence[str], columns: _Columns) -> ColumnSlips:
     moved = [k for k in range(len(names)) if columns.moved(k)]
     table = isinstance(data.input, TableInput)
     mixed = columns.mixed(moved) if table else {}
     factors = {names[k]: factor for k in moved if k not in mixed and (factor := columns.factor(k)) is not None}
     filled = {names[k]: value for k in moved if table for value in columns.filled(k)}
     held = {names[k]: names[other] for k, other in mixed.items()}
-    return ColumnSlips(len(batch), factors, held, filled)
+    return ColumnSlips(len(columns.batch), factors, held, filled)
 
 
 def _numbers(spec: InputSpec) -> tuple[list[str], list[int]]:

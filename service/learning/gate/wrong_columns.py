@@ -24,13 +24,14 @@ class ColumnSlips:
     """What is wrong with columns of a batch, each by its name.
 
     `factors`: how many times too large they look · `mixed`: the column whose values they look like · `filled`: the one
-    value that they hold, None: they are missing.
+    value that they hold, None: they are missing · `batch`: the one of several that is wrong, "" for all.
     """
 
     rows: int
     factors: Mapping[str, float]
     mixed: Mapping[str, str]
     filled: Mapping[str, float | None]
+    batch: str = ""
 
 
 def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
@@ -40,7 +41,8 @@ def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
     found = [sentence for sentence in (_mixed(slips), _factors(slips), _filled(slips)) if sentence]
     if not found:
         return Finding("No column looks mixed up, in another unit or filled with one value.", 0.0, 0.0)
-    what = f"{' '.join(found)} So it is in {rows(slips.rows)}, beside those that version {live} learned."
+    of_batch = f" of batch {slips.batch}" if slips.batch else ""
+    what = f"{' '.join(found)} So it is in {rows(slips.rows)}{of_batch}, beside those that version {live} learned."
     remedy = "Send the rows again as they were before. If they are right, promote this version: then they are usual."
     wrong = float(len({*slips.mixed, *slips.factors, *slips.filled}))
     return Finding(what, wrong, 0.0, Severity.HELD, remedy, figures=_figures(slips))
@@ -54,7 +56,7 @@ def _figures(slips: ColumnSlips) -> dict[str, Figure]:
         ("scaled", "times"): {name: f"{times:g}" for name, times in slips.factors.items()},
         ("filled", "values"): {name: "" if value is None else amount(value) for name, value in slips.filled.items()},
     }
-    figures: dict[str, Figure] = {"rows": slips.rows}
+    figures: dict[str, Figure] = {"rows": slips.rows} | ({"batch": slips.batch} if slips.batch else {})
     for (columns, beside), found in pairs.items():
         figures |= {columns: [*found], beside: [*found.values()]} if found else {}
     return figures

@@ -151,6 +151,23 @@ def test_what_an_earlier_batch_had_is_usual() -> None:
         assert found(known, spoil(people(250, 2)))[0] == {}
 
 
+def test_a_batch_that_is_wrong_is_found_beside_good_ones() -> None:
+    before = rows_of([people(200, 0), people(200, 1)])
+    update = rows_of([people(200, 2), times(people(60, 3), 100, 1), people(200, 4)])
+    data = SimpleNamespace(input=TABLE, batch=update, kept_rows=len(before), kept=lambda: before)
+    slips = column_slips(cast(Data, data), WrongColumns())
+    assert slips is not None
+    assert (slips.factors, slips.rows, slips.batch) == ({"income": 100.0}, 60, "bat_1")
+    finding = wrong_columns(slips, 3)
+    assert finding.fires is Severity.HELD
+    assert "So it is in 60 rows of batch bat_1, beside those that version 3 learned." in finding.what
+    good = rows_of([people(200, 2), people(19, 3), people(200, 4)])
+    data = SimpleNamespace(input=TABLE, batch=good, kept_rows=len(before), kept=lambda: before)
+    slips = column_slips(cast(Data, data), WrongColumns())
+    assert slips is not None
+    assert (slips.factors, slips.mixed, slips.filled, slips.rows, slips.batch) == ({}, {}, {}, 419, "")
+
+
 def test_numbers_that_count_on_and_flags_of_a_day_are_no_slip() -> None:
     first, second = people(200, 0), people(250, 1)
     first[:, 0], second[:, 0] = np.arange(1, 201), np.arange(201, 451)

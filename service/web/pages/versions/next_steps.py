@@ -7,19 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.contract.enums import Outcome, Verdict
+from service.contract.reports.facts import WHOLE
 from service.contract.resources import Model
 from service.contract.version_resources import Version
 from service.web.kinds import kind_of
 from service.web.verdicts import deciding
 from service.web.words import Words
 
-ROWS_AT_FAULT = ("wrong_columns", "wrong_unit", "one_value", "unlearnable", "contradicts_everything")
+ROWS_AT_FAULT = (*WHOLE, "contradicts_everything")
 """Rules that find the rows at fault, and not what was made of them."""
 ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "first_version", "learned_nothing")
 """Rules that cannot tell who is right."""
-
-WHOLE = ("wrong_columns", "wrong_unit", "one_value", "unlearnable")
-"""Rules that find the whole file at fault: other labels or targets of some rows mend nothing."""
 FEW = 3
 """Doubtful rows are some of a batch, and may be corrected one by one, where fewer than one row of so many is."""
 
@@ -109,7 +107,7 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
         faulty = "take" if of.rule in ROWS_AT_FAULT else "take_unwanted"
         steps["take"] = [Step(words(f"next.{faulty}"), f"{page}/retract", words("retract.link"))]
         report = of.version.report
-        doubtful = kind_of(report).doubtful(report, batch) if report is not None and of.rule not in WHOLE else 0
+        doubtful = 0 if report is None or report.gate.faults_all else kind_of(report).doubtful(report, batch)
         if 0 < FEW * doubtful < of.rows:
             label = words("correct.suspects", n=doubtful)
             steps["correct"] = [Step(words("next.correct"), f"{page}/correct?suspects=on", label)]
