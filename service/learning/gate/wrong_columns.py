@@ -56,7 +56,9 @@ def _figures(slips: ColumnSlips) -> dict[str, Figure]:
         ("scaled", "times"): {name: f"{times:g}" for name, times in slips.factors.items()},
         ("filled", "values"): {name: "" if value is None else amount(value) for name, value in slips.filled.items()},
     }
-    figures: dict[str, Figure] = {"rows": slips.rows} | ({"batch": slips.batch} if slips.batch else {})
+    figures: dict[str, Figure] = {"rows": slips.rows}
+    if slips.batch:
+        figures["batch"] = slips.batch
     for (columns, beside), found in pairs.items():
         figures |= {columns: [*found], beside: [*found.values()]} if found else {}
     return figures
