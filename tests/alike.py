@@ -8,11 +8,11 @@ import pytest
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two answers as JSON are the same, numbers to six digits."""
+    """Whether two answers as JSON are the same, numbers to a millionth, as scores are computed in float32."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(alike, a, b))
     if isinstance(a, float) and isinstance(b, float):
-        return bool(a == pytest.approx(b, rel=1e-6, nan_ok=True))
+        return bool(a == pytest.approx(b, rel=1e-6, abs=1e-6, nan_ok=True))
     return bool(a == b)

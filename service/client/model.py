@@ -226,6 +226,10 @@ class AsyncModel(Learning):
         """All batches, newest first."""
         return self._transport.each(f"{self._path}/batches", Page[Batch], source=source)
 
+    async def batch(self, batch: str) -> Batch:
+        """A batch: its rows, state and what became of it. Raises NotFound."""
+        return await self._transport.call("GET", f"{self._path}/batches/{quote(batch, safe='')}", Batch)
+
     async def suspects(self, batch: str) -> SuspectRows:
         """Rows of a batch that most likely carry a wrong label or, where targets are numbers, one far from what was
         expected; the likeliest first, and what they were judged by (`note`). `correct` mends them."""
@@ -375,6 +379,7 @@ class RemoteModel(Blocking[AsyncModel]):
     aliases = blocking_list(AsyncModel.aliases)
     delete_alias = blocking(AsyncModel.delete_alias)
     batches = blocking_list(AsyncModel.batches)
+    batch = blocking(AsyncModel.batch)
     suspects = blocking(AsyncModel.suspects)
     updates = blocking_list(AsyncModel.updates)
     watch = blocking_list(AsyncModel.watch)

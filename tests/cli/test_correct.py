@@ -52,9 +52,12 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     missing = save(tmp_path / "missing.csv", [["7", "pear"], ["900", "pear"]], ["row", "label"])
     refused = tsuika("correct", "dale", batch, missing)
     assert (refused.code, "missing.csv, line 3: Row 900 (counted from 0) of the batch" in refused.err) == (USAGE, True)
+    for of in (["nobody"], [batch, "--row", "900=fig"]):
+        assert tsuika("correct", "dale", *of, "--row", "1=fig", "--new-classes=fig").code != DONE
     for words in (["--row", "7"], ["--row", "7=pear", "--take-out", "7"], [], ["--suspects", "--row", "7=pear"]):
         assert tsuika("correct", "dale", batch, *words).code == USAGE, words
     assert labels("dale") == {"apple": 66, "pear": 54}, "nothing was changed yet"
+    assert tsuika("models", "dale", "--json").json["classes"] == ["apple", "pear"], "and no class added"
 
     good = save(tmp_path / "good.csv", [[str(row), "pear"] for row in WRONG[:-1]], ["row", "label"])
     done = tsuika("correct", "dale", batch, good, "--take-out", str(WRONG[-1]), "--reason", "looked again")
@@ -115,7 +118,12 @@ def test_targets_are_corrected_with_the_decimals_of_their_file(tsuika: Tsuika, t
     right.write_text("row;rent\n0;101,5\n1;99,25\n")
     listed = tsuika("correct", "rents", batch, "--suspects")
     assert (listed.code, "--row N=TARGET" in listed.out or "No row" in listed.out) == (DONE, True)
-    assert tsuika("correct", "rents", batch, "--row", "0=many").code == USAGE
+    for text in ("many", "nan", "inf", "1e400", "1_0", "١٢", "1;2"):
+        assert tsuika("correct", "rents", batch, "--row", f"0={text}").code == USAGE, text
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("row,rent\n0,101.5\n1,NaN\n")
+    refused = tsuika("correct", "rents", batch, gaps)
+    assert (refused.code, "gaps.csv, line 3: " in refused.err) == (USAGE, True), refused.err
     done = tsuika("correct", "rents", batch, right, "--reason", "measured again")
     assert done.code == DONE, done
     with Client() as client:

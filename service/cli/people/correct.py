@@ -21,12 +21,13 @@ from service.cli.options import Decimal, Delimiter, Encoding, Json, Reason, reas
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
+from service.contract import figures
 from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
     from service.client.waiting import OnProgress
-    from service.contract.resources import Model, Update
+    from service.contract.resources import Batch, Model, Update
 
 NOTHING = "Nothing was changed."
 
@@ -76,11 +77,23 @@ def run(
             rights = once_each([*typed(row or (), take_out or ()), *of_file])
         new = _new_classes(rights.values(), info, named_classes(new_classes))
         why = reason_of(reason)
+        _check(remote.batch(batch), rights)
         if new:
             remote.declare(*new)
         with learning(None) as show:
             update = _correct(remote, batch, rights, info, why, show)
     return print_update("correct", update, as_json)
+
+
+def _check(batch: Batch, rights: Mapping[int, Right]) -> None:
+    """Before a class is declared. Raises WrongUsage for rows that the batch does not have, and one taken back."""
+    if batch.retracted_at is not None:
+        raise WrongUsage(f"Batch {batch.id} was taken back already. {NOTHING}")
+    last = batch.rows - 1
+    if wrong := next((said for row, said in rights.items() if row > last), None):
+        at = f"{wrong.place}: " if wrong.place else ""
+        row = figures.row_number(wrong.row)
+        raise WrongUsage(f"{at}Row {row} of the batch is not there: {batch.id} has rows 0 to {last}. {NOTHING}")
 
 
 def _correct(
@@ -92,13 +105,18 @@ def _correct(
     show: OnProgress,
 ) -> Update:
     """Raises WrongUsage, with the line of a file, for a row that cannot be what is said of it."""
-    from service.client import InvalidContent
+    from service.client import InvalidContent, TooLarge
     from service.client.kinds import kind_of
 
     kind = kind_of(info.target)
     right = {row: None if said.text is None else kind.read(said.text) for row, said in rights.items()}
     try:
         return remote.correct(batch, right, reason, wait=math.inf, on_progress=show)
+    except TooLarge:
+        raise WrongUsage(
+            f"{len(right):,} rows are more than one correction may bring: correct a part of them, and the others then "
+            f"in the batch that it makes (tsuika batches {info.name}). {NOTHING}"
+        ) from None
     except InvalidContent as refused:
         rows = (pointer.split("/")[2] for e in refused.errors if (pointer := e.pointer).startswith("/rows/"))
         place = next((said.place for row in rows if (said := rights.get(int(row))) is not None), "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, rows_of
@@ -21,6 +23,8 @@ SHOWN = 3
 ENDS = ("", " from", " to")
 """What stands behind the name of a number in its columns: itself, and both ends of its interval."""
 UNKNOWN = None, None
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""As a file has it: Python reads other digits and 1_0, too."""
 
 
 class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesPrediction, OutlierRow]):
@@ -115,9 +119,10 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
         """What was expected is no measurement."""
 
     def read(self, typed: str) -> Any:
-        """A number, or several, parted by semicolons; what is none stays text, for the service says what is wrong."""
-        try:
-            numbers = [float(part) for part in typed.split(";")]
-        except ValueError:
+        """A number, or several, parted by semicolons; what is none stays text, for the service says what is wrong. So
+        do nan, which would take the row out, and inf."""
+        parts = [part.strip() for part in typed.split(";")]
+        if not all(NUMBER.fullmatch(part) and isfinite(float(part)) for part in parts):
             return typed
+        numbers = [float(part) for part in parts]
         return numbers if len(numbers) > 1 else numbers[0]
