@@ -16,7 +16,7 @@ from pydantic import BaseModel, PrivateAttr
 from service.client.handle import Facts
 from service.client.kinds import kind_of
 from service.client.rows.csv_file import CsvFile, naming
-from service.client.rows.table_rows import names_of
+from service.client.rows.table_rows import is_frame, named_rows, names_of
 from service.contract.names import csv_cell, names_beside
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
@@ -121,11 +121,13 @@ class Aside:
         return due
 
 
-def beside_frame(frame: Any, names: Sequence[str]) -> Beside:
-    """Columns of a frame that are no inputs."""
-    of_frame = names_of(frame)
-    rows = zip(*(list(frame[of_frame[name]]) for name in names), strict=True) if names else None
-    return Beside(names, rows, frame=frame)
+def beside_rows(rows: Any, names: Sequence[str]) -> Beside:
+    """Columns of a frame, or of rows that name their cells, that are no inputs."""
+    if not is_frame(rows):
+        return Beside(names, [[row.get(name) for name in names] for row in named_rows(rows)] if names else None)
+    of_frame = names_of(rows)
+    cells = zip(*(list(rows[of_frame[name]]) for name in names), strict=True) if names else None
+    return Beside(names, cells, frame=rows)
 
 
 def beside_in(

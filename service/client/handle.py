@@ -87,6 +87,14 @@ class Handle:
         remembered = (await self.info()).leave_out
         return [name for name in free if name in remembered]
 
+    def _check_left_out(self, leave_out: Sequence[str], facts: Facts) -> None:
+        """Raises ValueError where a column is to be left out that the model takes."""
+        if taken := [name for name in leave_out if name in facts.columns]:
+            raise ValueError(
+                f'{self.name} takes the column "{taken[0]}" since its first push, and that is where columns are left '
+                f"out. For a model without it, push these rows to one of another name."
+            )
+
     async def _by_name(self, inputs: Any, learns: bool) -> Any:
         """A frame of numbers with the columns of the model alone, in its order, where these have names. Raises
         MissingColumns, and, of rows to be learned, ValueError for a column that the model lacks."""

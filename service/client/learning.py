@@ -16,7 +16,7 @@ from service.client.handle import Facts, Handle
 from service.client.result import Result
 from service.client.rows.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import is_frame, names_of, split_frame, whole
+from service.client.rows.table_rows import is_frame, name_cells, names_in, split_columns, whole
 from service.client.rows.values import (
     Bytes,
     are_numbers,
@@ -39,11 +39,11 @@ class AskOptions(TypedDict, total=False):
     """What may be said of rows, to be predicted or stored.
 
     source: where they come from; a source whose rows differ has an own head, which answers. leave_out: columns of a CSV
-    file or a frame that are no inputs, such as a number or name of the row. gaps: what cells of a CSV file say where
-    nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and what decimals begin
-    with ("," or "."), where its first line and its numbers can be read in two ways. dates: "day-first" or "month-first"
-    in such as 3/4/2026, of a frame, too. encoding: how its letters are stored, such as "windows-1250", where a guess is
-    wrong.
+    file, a frame or rows with names that are no inputs, such as a number or name of the row. gaps: what cells of a CSV
+    file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and
+    what decimals begin with ("," or "."), where its first line and its numbers can be read in two ways. dates:
+    "day-first" or "month-first" in such as 3/4/2026, of a frame, too. encoding: how its letters are stored, such as
+    "windows-1250", where a guess is wrong.
     """
 
     source: str | None
@@ -58,11 +58,11 @@ class AskOptions(TypedDict, total=False):
 class RowOptions(AskOptions, total=False):
     """What may be said of rows that are stored.
 
-    target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
-    the groups. groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a
-    document): n names, None for a row in none, or one name for all. new_classes: "allow" adds all labels that the model
-    does not know, a list of names these alone. new_values: "refuse" refuses values of a category that no batch of the
-    model has had, "take" takes them. again: count the same content and source a second time.
+    target, group: of a CSV file, a frame or rows with names, the column of the labels or targets (or of each of
+    several), and that of the groups. groups: what rows belong to that must not be learned from and judged by at once (a
+    patient, a video, a document): n names, None for a row in none, or one name for all. new_classes: "allow" adds all
+    labels that the model does not know, a list of names these alone. new_values: "refuse" refuses values of a category
+    that no batch of the model has had, "take" takes them. again: count the same content and source a second time.
     """
 
     target: str | Sequence[str] | None
@@ -100,10 +100,10 @@ class Learning(Handle):
         printed once, to stderr.
 
         inputs: n rows as lists, arrays or tensors; images as arrays [n, c, h, w], of PIL, or the bytes or paths of PNG
-        or JPEG files; texts; of a table dicts, a frame of pandas or polars, or the path of a CSV file. labels: n names,
-        None where nobody knows; n numbers, or n lists of them, where numbers are predicted; left out where a column of
-        the frame or file holds them. predicts: what the new model predicts, where labels are whole numbers that may be
-        either. options: `UpdateOptions`.
+        or JPEG files; texts; of a table dicts, named tuples, rows of a database, a frame of pandas or polars, or the
+        path of a CSV file. labels: n names, None where nobody knows; n numbers, or n lists of them, where numbers are
+        predicted; left out where a column holds them. predicts: what the new model predicts, where labels are whole
+        numbers that may be either. options: `UpdateOptions`.
 
         Waits until the update is final, at most `wait` seconds, with a bar on a terminal or in a notebook, or by
         `on_progress`, which is called with each look at it; with `wait=None` the result is that of a queued update.
@@ -221,9 +221,16 @@ class Learning(Handle):
         except NotFound as missing:
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
+        if csv_file(inputs) is None and not is_frame(inputs) and not name_cells(inputs):
+            check_no_columns(**given(**{name: options.get(name) for name in ("target", "group", "leave_out")}))
         leave_out = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
         say = (columns_named(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say, predicts))
+        if labels is None and not guessed.columns and csv_file(inputs) is None:
+            raise ValueError(
+                "Which labels or numbers belong to these rows? Give them, too: push(rows, labels). Rows that name "
+                'their cells, as dicts and frames do, may hold them: target="...".'
+            )
         meant = guessed.classes if (named := options.get("new_classes")) == "allow" else several(named)
         if near := {name: like for name, like in likely_slips(guessed.classes).items() if name not in meant}:
             raise UnknownLabels.likely_slips(near, guessed.slips)
@@ -251,11 +258,12 @@ class Learning(Handle):
         return True
 
     async def _label_column(self, inputs: Any, options: UpdateOptions) -> str | Sequence[str] | None:
-        """The column of a file or frame that holds labels or targets; None where it says so itself, or holds none."""
+        """The column of a file, a frame or rows that name their cells that holds labels or targets; None where a file
+        says so itself, and where there is none."""
         file = csv_file(inputs)
-        if file is None and not is_frame(inputs):
+        if file is None and not is_frame(inputs) and not name_cells(inputs):
             return None
-        names = header_of(file, SaidDialect.of(options)) if file is not None else [*names_of(inputs)]
+        names = header_of(file, SaidDialect.of(options)) if file is not None else names_in(inputs)
         others = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
         try:
             facts = await self.facts()
@@ -279,13 +287,15 @@ class Learning(Handle):
             return file, {**rest, **columns, **given(method=named)}
         order = SaidDialect.of(of_file).dates if is_frame(inputs) else None
         check_no_file(**{name: value for name, value in of_file.items() if name != "dates" or order is None})
-        if is_frame(inputs):
+        columns = given(target=target, group=group, leave_out=leave_out or None)
+        if is_frame(inputs) or (name_cells(inputs) and (columns or (await self.facts()).columns)):
             said = [*columns_named(target), *columns_named(group), *leave_out]
-            leave_out = (*leave_out, *await self._left_out([*names_of(inputs)], said))
-        if is_frame(inputs) and (target is not None or group is not None or leave_out):
-            inputs, labels, groups = split_frame(inputs, labels, groups, target, group, leave_out)
+            self._check_left_out(leave_out, await self.facts())
+            leave_out = (*leave_out, *await self._left_out(names_in(inputs), said))
+            if columns or leave_out:
+                inputs, labels, groups = split_columns(inputs, labels, groups, target, group, leave_out)
         else:
-            check_no_columns(target=target, group=group, leave_out=leave_out or None)
+            check_no_columns(**columns)
         chosen = {"name": method} if isinstance(method, str) else method
         inputs = await self._by_name(inputs, learns=True)
         members = given(**await self._annotated(labels), groups=plain_labels(groups), method=chosen) | rest

@@ -14,8 +14,8 @@ from service.client.answer_table import (
     Beside,
     ClassAnswers,
     NumberAnswers,
-    beside_frame,
     beside_in,
+    beside_rows,
     with_table,
 )
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
@@ -24,7 +24,7 @@ from service.client.errors import Conflict, Erased
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
 from service.client.rows.csv_file import CsvFile, check_no_columns, check_no_file, column_beside, csv_file, header_of
-from service.client.rows.table_rows import is_frame, names_of, split_frame
+from service.client.rows.table_rows import is_frame, name_cells, names_in, split_columns
 from service.client.rows.values import Bytes, columns_named, in_a_list, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
@@ -119,13 +119,15 @@ class AsyncModel(Learning):
             aside = await self._aside(file, said, leave_out)
             query |= given(target=aside.target)
             beside = beside_in(file, said, aside.are_inputs)
-        elif is_frame(inputs):
-            check_no_file(**{name: value for name, value in of_file.items() if name != "dates"})
-            names = names_of(inputs)
-            left_out = [*leave_out, *await self._left_out([*names], leave_out)]
-            aside = Aside(await self.facts(), left_out)
-            beside = partial(beside_frame, inputs, [name for name in names if not aside.is_input(name)])
-            inputs = split_frame(inputs, None, None, None, None, left_out)[0] if left_out else inputs
+        elif is_frame(inputs) or (name_cells(inputs) and (leave_out or (await self.facts()).columns)):
+            check_no_file(**{name: value for name, value in of_file.items() if name != "dates" or not is_frame(inputs)})
+            facts, names = await self.facts(), names_in(inputs)
+            self._check_left_out(leave_out, facts)
+            known = () if is_frame(inputs) else [name for name in facts.called if name in names]
+            left_out = [*dict.fromkeys([*leave_out, *await self._left_out(names, leave_out), *known])]
+            aside = Aside(facts, left_out)
+            beside = partial(beside_rows, inputs, [name for name in names if not aside.is_input(name)])
+            inputs = split_columns(inputs, None, None, None, None, left_out)[0] if left_out else inputs
             inputs = await self._by_name(inputs, learns=False)
         else:
             check_no_file(**of_file)

@@ -574,5 +574,5 @@ def test_what_is_no_file_is_told_before_anything_is_sent() -> None:
         rents.predict("where is my order")
     with pytest.raises(ValueError, match="labels are given beside a CSV file"):
         rents.update(b"a,b\n1,2\n", [1])
-    with pytest.raises(ValueError, match="target names a column of a CSV file"):
+    with pytest.raises(ValueError, match="target names a column, and these rows name none: send dicts"):
         rents.update([[1]], target="price")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
+import sqlite3
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +216,66 @@ def test_frames_are_tables_and_a_missing_column_is_an_error(
             call(renamed)
         assert refused.value.columns == ["city"]
     assert [batch.id for batch in model.batches()] == before
+
+
+def as_dicts(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def as_tuples(columns: dict[str, list[Any]]) -> list[Any]:
+    kind = namedtuple("Rent", [*columns])  # type: ignore[misc]
+    return [kind(*row) for row in zip(*columns.values(), strict=True)]
+
+
+def as_rows_of_a_database(columns: dict[str, list[Any]]) -> list[Any]:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"create table rents ({', '.join(columns)})")
+    rows = [*zip(*columns.values(), strict=True)]
+    connection.executemany(f"insert into rents values ({', '.join('?' * len(columns))})", rows)
+    return connection.execute("select * from rents").fetchall()
+
+
+@pytest.mark.parametrize("named", [as_dicts, as_tuples, as_rows_of_a_database])
+def test_rows_that_name_their_cells_hold_what_is_to_be_predicted_as_frames_do(
+    named: Callable[[dict[str, list[Any]]], list[Any]], client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = len(rents()["rent"])
+    columns = {**rents(), "flat": [f"R-{k}" for k in range(count)], "house": [f"H-{k // 2}" for k in range(count)]}
+    model = client.model(f"rents-of-{named.__name__}")
+    first = model.push(named(columns), target="rent", group="house", leave_out="flat")
+    assert 'a table of city (category), rooms (number); predicts numbers from column "rent"' in capsys.readouterr().err
+    assert (first.verdict, model.info().leave_out) == ("promoted", ["flat"])
+    frame = pandas.DataFrame(columns)
+    assert model.push(frame, target="rent", group="house", wait=None).batches == first.batches, "the same batch"
+    later = {**columns, "rent": [rent + 0.1 for rent in columns["rent"]]}
+    said = model.push(named(later), target="rent", group="house")
+    assert (said.version, model.push(named(later), group="house", wait=None).batches) == (2, said.batches)
+    answer = model.predict(named(columns)[:2], leave_out="house")
+    assert answer.values == model.predict(frame[:2]).values
+    assert [*answer.to_dict()] == ["given_rent", "flat", "house", "rent", "rent from", "rent to"]
+    assert answer.to_dict()["flat"] == ["R-0", "R-1"]
+    sizes = {"rooms": columns["rooms"], "label": ["small" if rooms < 4 else "large" for rooms in columns["rooms"]]}
+    by_name = client.model(f"sizes-of-{named.__name__}")
+    assert by_name.push(named(sizes)).version == by_name.push(named({**sizes, "rooms": [*range(count)]})).version - 1
+    with pytest.raises(
+        ValueError, match=r"These rows have no column 'price'. They have city, rooms, rent, flat, house"
+    ):
+        model.push(named(columns), target="price")
+    with pytest.raises(ValueError, match="labels are given beside"):
+        model.push(named(columns), columns["rent"], target="rent", group="house")
+
+
+def test_a_column_that_a_model_takes_is_not_left_out_later(client: Client) -> None:
+    model = client.model("rents-by-customer")
+    columns = {**rents(), "customer_id": [f"C-{k % 7}" for k in range(len(rents()["rent"]))]}
+    model.push(pandas.DataFrame(columns), target="rent")
+    takes = 'rents-by-customer takes the column "customer_id" since its first push'
+    for rows in (pandas.DataFrame(columns), as_dicts(columns)):
+        for call in (partial(model.push, target="rent"), model.predict):
+            with pytest.raises(ValueError, match=takes):
+                call(rows, leave_out="customer_id")
+    assert len(list(model.batches())) == 1
 
 
 def test_answers_are_joined_to_their_rows(client: Client, tmp_path: Path) -> None:

@@ -102,10 +102,13 @@ def check_in_file(**members: Any) -> None:
 
 
 def check_no_columns(**columns: Any) -> None:
-    """Raises ValueError where columns are named and there is neither a CSV file nor a frame."""
+    """Raises ValueError where columns are named and neither a file, a frame nor the rows themselves have names."""
     for name, value in columns.items():
         if value is not None:
-            raise ValueError(f"{name} names a column of a CSV file or a frame. Beside rows give labels and groups.")
+            raise ValueError(
+                f"{name} names a column, and these rows name none: send dicts, a frame or a CSV file; or give labels "
+                "and groups beside the rows."
+            )
 
 
 def check_no_file(gaps: Any = None, **written: Any) -> None:

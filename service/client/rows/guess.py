@@ -23,6 +23,7 @@ from service.client.rows.table_rows import (
     whole,
 )
 from service.client.rows.values import FILES, is_missing, is_picture, plain, plain_labels
+from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
@@ -261,6 +262,7 @@ def _input_of_rows(rows: Any) -> dict[str, Any]:
         channels, height, width = picture
         return {"kind": "image", "channels": channels, "height": height, "width": width}
     if len(shape) == 2:
+        _check_numbers(rows)
         return {"kind": "vector", "size": shape[1]}
     if len(shape) == 4:
         if shape[1] > MOST_CHANNELS >= shape[3]:
@@ -268,10 +270,25 @@ def _input_of_rows(rows: Any) -> dict[str, Any]:
         spec = {"kind": "image", "channels": shape[1], "height": shape[2], "width": shape[3]}
         small = hasattr(rows, "max") and float(rows.min()) >= 0 and float(rows.max()) <= 1
         return {**spec, "scale": {"range": [0, 1]}} if small else spec
+    if hasattr(rows, "__len__") and not len(rows):
+        raise ValueError("There are no rows. What is read once, such as a cursor, has none the second time.")
     raise ValueError(
         "What do these rows hold? Send [n, columns] of numbers, images [n, c, h, w], texts, dicts, a frame or a file; "
         "or say it first: client.create_model(name, {...})."
     )
+
+
+def _check_numbers(rows: Any) -> None:
+    """Raises ValueError for text in rows that do not name their cells."""
+    of_texts = getattr(getattr(rows, "dtype", None), "kind", "") in ("O", "U")  # else an array holds numbers
+    for k, row in enumerate(rows if of_texts or isinstance(rows, list | tuple) else ()):
+        if (of_texts or isinstance(row, list | tuple)) and any(issubclass(kind, str) for kind in set(map(type, row))):
+            text = next(cell for cell in row if isinstance(cell, str))
+            raise ValueError(
+                f'Row {row_number(k)} holds text, "{text[:100]}": rows that are not of numbers alone have to name '
+                "their cells. Send dicts or a frame; a cursor gives rows with names where it is told to, as by "
+                "connection.row_factory = sqlite3.Row."
+            )
 
 
 def _shape(rows: Any) -> tuple[int, ...]:

@@ -160,28 +160,42 @@ def plain_cell(cell: Any) -> Any:
     return plain_cell(cell.tolist()) if hasattr(cell, "tolist") else cell
 
 
-def split_frame(
-    frame: Any,
+def names_in(rows: Any) -> list[str]:
+    """The names of the columns of a frame, or of the cells of rows that name them, as a model has them. Raises
+    ValueError as `names_of` and `named_rows`."""
+    return [*(names_of(rows) if is_frame(rows) else dict.fromkeys(name for row in named_rows(rows) for name in row))]
+
+
+def split_columns(
+    rows: Any,
     labels: Any,
     groups: Any,
     target: str | Sequence[str] | None,
     group: str | None,
     leave_out: Sequence[str] = (),
 ) -> tuple[Any, Any, Any]:
-    """A frame without the columns that hold labels and groups, and these; and without those that are left out. Raises
-    ValueError where they are given, too, or are not there."""
+    """A frame, or rows that name their cells, without the columns that hold labels and groups, and these; and without
+    those that are left out. Raises ValueError where they are given, too, or are not there."""
     targets = columns_named(target)
     named = [*targets, *columns_named(leave_out), *columns_named(group)]
     check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
-    there = names_of(frame)
+    there = names_in(rows)
     if missing := [name for name in named if name not in there]:
-        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(there)}.")
-    taken = [there[name] for name in named]
+        what, they = ("The frame has", "It has") if is_frame(rows) else ("These rows have", "They have")
+        raise ValueError(f"{what} no column {missing[0]!r}. {they} {', '.join(there)}.")
+    if is_frame(rows):
+        at = names_of(rows)
+        cells = {name: list(rows[at[name]]) for name in named}
+        rows = rows[[at[name] for name in there if name not in named]]
+    else:
+        rows = named_rows(rows)
+        cells = {name: [plain_cell(row.get(name)) for row in rows] for name in named}
+        rows = [{name: cell for name, cell in row.items() if name not in cells} for row in rows]
     if targets:
-        columns = [list(frame[name]) for name in taken[: len(targets)]]
+        columns = [cells[name] for name in targets]
         labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
-    groups = list(frame[taken[-1]]) if group is not None else groups
-    return frame[[name for name in frame.columns if name not in taken]], labels, groups
+    groups = cells[named[-1]] if group is not None else groups
+    return rows, labels, groups
 
 
 def _columns(frame: Any) -> dict[str, list[Any]]:

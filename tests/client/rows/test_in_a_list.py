@@ -13,7 +13,7 @@ import pytest
 
 from service.client import Client
 from service.client.rows.values import in_a_list
-from tests.client.test_client import Door, client, ok
+from tests.client.test_client import Door, client, ok, problem
 
 VECTORS = [[1.0, 2.0], [3.0, 4.0]]
 ANSWER = {"model": "digits", "version": 1, "predictions": [{"class": "a", "score": 1.0, "top": []}] * 2}
@@ -63,3 +63,19 @@ def test_a_deque_and_a_generator_are_sent_as_rows() -> None:
         door = Door(ok(ANSWER))
         client(door).model("digits").predict(rows)
         assert door.body(-1)["inputs"] == VECTORS
+
+
+def test_rows_that_cannot_be_a_model_say_what_to_send_before_one_is_made() -> None:
+    none_there = problem(404, "not-found")
+    for rows in ([(1.5, "red"), (2.5, "green")], np.array([[1.5, "red"]]), np.array([[1.5, "red"]], object)):
+        with pytest.raises(ValueError, match=r'Row 0 .* holds text, "(red|1.5)": .* Send dicts or a frame;'):
+            client(Door(none_there)).model("fruits").push(rows, ["apple", "pear"])
+    read = cursor()
+    read.fetchall()
+    with pytest.raises(ValueError, match=r"There are no rows. What is read once, such as a cursor, has none"):
+        client(Door(none_there)).model("fruits").push(read)
+    with pytest.raises(ValueError, match="target names a column, and these rows name none: send dicts"):
+        client(Door(none_there)).model("fruits").push(VECTORS, target="colour")
+    for unnamed in (VECTORS, ["where is my order", "where is my refund"]):
+        with pytest.raises(ValueError, match=r"Which labels or numbers belong to these .*: push\(rows, labels\)"):
+            client(Door(none_there)).model("fruits").push(unnamed)

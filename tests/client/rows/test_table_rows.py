@@ -16,7 +16,7 @@ import pytest
 
 from service.client import Client, table_columns
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import name_cells, named_rows, names_of, split_frame, table_rows
+from service.client.rows.table_rows import name_cells, named_rows, names_of, split_columns, table_rows
 from tests.client.test_client import a_model
 
 
@@ -153,11 +153,11 @@ def test_dates_of_a_frame_are_such_however_they_are_written() -> None:
 
 def test_two_columns_of_one_name_are_refused_and_names_need_not_be_text() -> None:
     twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
-    for call in (table_rows, table_columns, guess, lambda frame: split_frame(frame, None, None, "a", None)):
+    for call in (table_rows, table_columns, guess, lambda frame: split_columns(frame, None, None, "a", None)):
         with pytest.raises(ValueError, match='Columns 1 and 2 of this frame are both called "a"'):
             call(twice)
     numbered = pandas.DataFrame([[1.5, "x", "p"], [2.5, "y", "q"]])
-    rest, labels, groups = split_frame(numbered, None, None, "1", "2")
+    rest, labels, groups = split_columns(numbered, None, None, "1", "2")
     assert (table_rows(rest), labels, groups) == ([{"0": 1.5}, {"0": 2.5}], ["x", "y"], ["p", "q"])
 
 
@@ -166,7 +166,7 @@ def test_names_are_those_of_a_model_whatever_is_around_them() -> None:
     frame = pandas.DataFrame({" p0": [1.5, 2.5], "cafe\u0301": [3, 4], "kind ": ["a", "b"]})
     assert [*names_of(frame)] == ["p0", "caf\u00e9", "kind"]
     assert guess(frame, columns=["kind"]).input == guess(frame.to_dict("records"), columns=["kind"]).input
-    rest, labels, _ = split_frame(frame, None, None, " kind", None, ["caf\u00e9"])
+    rest, labels, _ = split_columns(frame, None, None, " kind", None, ["caf\u00e9"])
     assert (table_rows(rest), labels) == ([{"p0": 1.5}, {"p0": 2.5}], ["a", "b"])
     for twice in (pandas.DataFrame({" a": [1], "b": [2], "a": [3]}), [{" a": 1, "b": 2, "a": 3}]):
         with pytest.raises(
