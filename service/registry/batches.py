@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, case, func, select, update
@@ -17,6 +18,7 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
+from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import among, clock
@@ -47,7 +49,8 @@ class RowCounts(NamedTuple):
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
-    """The batch of this content and source, if there is one that was not retracted.
+    """The batch of this content and source, if there is one that was not retracted. Raises Conflict where another one
+    has the rows, corrected.
 
     One whose rows were deleted counts while the live version knows them; afterwards they can be sent anew."""
     candidates = session.scalars(
@@ -56,23 +59,27 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
         .where(Batch.source.is_(None) if source is None else Batch.source == source)
         .order_by(Batch.id)
     )
-    return next((b for b in candidates if is_whole(b) or b.in_live), None)
-
-
-def taken_back_before(session: Session, model: Model, brought: Sequence[Batch]) -> float | None:
-    """When a batch of the same content and source as one of these was last taken back, before that one came; None where
-    none is known. Nothing is known of the content of one that was erased."""
-    came = {(batch.digest, batch.source): batch.received_at for batch in brought if batch.digest}
-    same = Batch.digest.in_(among(session, [digest for digest, _ in came]))
-    query = select(Batch.digest, Batch.source, Batch.retracted_at).where(Batch.model_id == model.id, same)
-    known = [(at, came.get((digest, source))) for digest, source, at in session.execute(query)]
-    return max((at for at, received in known if at and received and at <= received), default=None)
+    if known := next((b for b in candidates if is_whole(b) or b.in_live), None):
+        return known
+    if corrected := same_rows.corrected_before(session, model, digest, source):
+        old, new = corrected
+        raise Conflict(
+            f"These rows came as batch {old.id}, which was corrected: batch {new.id} has them now. Learned as they "
+            f"were, they would count twice, with what was wrong. If you want that instead, take {new.id} back first "
+            "(POST .../retractions).",
+            batch=new.id,
+        )
+    return None
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """Adds a batch of rows, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
-    if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
-        return known, False
+    """Adds a batch of rows, unless its content and source are there, or `again`. -> the batch, and whether it is new.
+    Raises Conflict as `same` does."""
+    if not arrival.again:
+        if known := same(session, model, arrival.digest, arrival.source):
+            return known, False
+        notes = [*same_rows.note_of_other_source(session, model, arrival), *(arrival.notes or ())]
+        arrival = replace(arrival, notes=notes or None)
     rows = arrival.rows + arrival.unlabelled
     return add(session, model, arrival, f"{rows} {'row' if rows == 1 else 'rows'}", kept_rows=arrival.rows), True
 

@@ -53,8 +53,13 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
         17: ("a", labels[17])
     }, "what is still wrong in a corrected batch is listed, and what was corrected is not"
     assert second["report"]["certificate"]["ledger_digest"] != digest
+    again_wrong = typed.sent(inputs=inputs, labels=wrong, again=True)
+    told = again_wrong["report"]["batch"]
+    note = f"has the rows of batch {second['adds'][0]} as they were before they were corrected: they count twice."
+    assert (told["taken_back_at"], [note in said for said in told["notes"]].count(True)) == (None, 1)
+    typed.end(typed.retract(again_wrong["batches"])["id"])
     taken = typed.end(typed.retract([second["adds"][0]])["id"])
-    assert (taken["verdict"], len(typed.version(5)["batches"])) == ("promoted", 1)
+    assert (taken["verdict"], len(typed.version(taken["version"])["batches"])) == ("promoted", 1)
 
 
 def test_targets_that_were_promoted_by_hand_are_listed_and_corrected_as_if_they_had_been_right(shared: Server) -> None:

@@ -20,6 +20,7 @@ from service.learning.data.sides import Folding, settle
 from service.registry import models, updates
 from service.registry.sql.tables import Batch, Update, Version
 from service.storage.artifacts import model_area
+from service.web.catalogue.said import said as spoken
 from tests.api.conftest import Api, pointers
 from tests.making import make_version
 
@@ -100,7 +101,23 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert (update["kind"], update["adds"]) == ("learn", None)
     assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["corrects"] == batch
     assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
-    assert correct(api, batch, {"0": "b"}).status_code == 409
+    [new] = update["batches"]
+    refused = correct(api, batch, {"0": "b"})
+    assert (refused.status_code, refused.json()["batch"]) == (409, new)
+    assert refused.json()["detail"].endswith("Correct that one.")
+    assert not spoken(refused.json()["detail"], "ja").isascii()
+
+
+def test_rows_that_were_corrected_are_refused_when_they_come_again(api: Api, batch: str) -> None:
+    [new] = correct(api, batch, {"0": "b"}).json()["batches"]
+    before = len(list(api.runtime.store.names()))
+    for path in ("batches", "updates"):
+        refused = api("POST", f"{MODEL}/{path}", ROWS)
+        assert (refused.status_code, refused.json()["batch"]) == (409, new), path
+        assert f"came as batch {batch}, which was corrected" in refused.json()["detail"]
+        assert not spoken(refused.json()["detail"], "ja").isascii()
+    assert len(list(api.runtime.store.names())) == before
+    assert api("POST", f"{MODEL}/batches", {**ROWS, "again": True}).status_code == 201
 
 
 def test_a_row_of_a_table_of_numbers_is_taken_out_and_what_others_lack_counted_anew(api: Api) -> None:

@@ -42,6 +42,9 @@ def test_the_same_rows_again_are_the_same_batch(api: Api) -> None:
     other_source = api("POST", BATCHES, {"inputs": ROWS, "labels": ["a", "b", "c"], "source": "x"})
     counted_twice = api("POST", BATCHES, {"inputs": ROWS, "labels": ["a", "b", "c"], "again": True})
     assert len({r.json()["id"] for r in (first, other_source, counted_twice)}) == 3
+    [note] = other_source.json()["notes"]
+    assert note.startswith(f"Batch {first.json()['id']} without a source has the same rows")
+    assert (first.json()["notes"], counted_twice.json()["notes"]) == ([], [])
     assert [b["source"] for b in api.ok("GET", f"{BATCHES}?source=x")["items"]] == ["x"]
 
 

@@ -66,6 +66,20 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     new = tsuika("batches", "dale", "-n", "1", "--json").json["items"][0]["id"]
     named = tsuika("correct", "dale", new, "--row", "1=quince", "--new-classes=quince", "--reason", "looked", "--json")
     assert (named.json["schema"], labels("dale")) == ("tsuika.correct/1", {"apple": 60, "pear": 58, "quince": 1})
+    newest = tsuika("batches", "dale", "-n", "1", "--json").json["items"][0]["id"]
+    refused = tsuika("correct", "dale", batch, "--row", "1=apple", "--reason", "looked")
+    assert (refused.code != DONE, f"batch {newest} has its rows. Correct that one." in refused.err) == (True, True)
+    refused = tsuika("push", "dale", tmp_path / "wrong.csv", "--method", "ridge")
+    assert (refused.code != DONE, f"batch {newest} has them now" in refused.err) == (True, True), refused.err
+    assert f"take {newest} back first (tsuika retract)" in refused.err
+
+
+def test_a_file_from_another_source_is_learned_and_the_batch_with_the_same_rows_is_named(
+    tsuika: Tsuika, tmp_path: Path
+) -> None:
+    _, batch = pushed(tsuika, tmp_path, "fell")
+    told = tsuika("push", "fell", tmp_path / "wrong.csv", "--source", "south", "--method", "ridge")
+    assert f"Batch {batch} without a source has the same rows: they count twice." in " ".join(told.out.split())
 
 
 def test_suspects_are_listed_and_on_a_terminal_chosen(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from sqlalchemy import bindparam, select, text
 
 from service.contract.enums import BatchState
-from service.errors import InvalidContent, NotFound
+from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import batches, deployments, versions
+from service.registry.rows import same_rows
 from service.registry.sql.base import Table
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import Database
@@ -87,6 +89,58 @@ def test_content_that_was_retracted_or_belongs_to_another_model_is_new(database:
         first.retracted_at = 1.0
         session.flush()
         assert batches.accept(session, digits, arrival("d" * 64))[1]
+
+
+def test_the_same_rows_from_another_source_are_learned_and_it_is_said(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        batches.accept(session, letters, arrival("d" * 64, "north"))
+        nameless, _ = batches.accept(session, digits, arrival("d" * 64))
+        assert nameless.notes is None, "another model has them"
+        read = replace(arrival("d" * 64, "north"), notes=["Read so."])
+        north, new = batches.accept(session, digits, read)
+        back = "If that is not meant, take one of the two back."
+        first = f"Batch {nameless.id} without a source has the same rows: they count twice. {back}"
+        assert (north.notes, new) == ([first, "Read so."], True)
+        batches.retract(session, digits, nameless)
+        south, _ = batches.accept(session, digits, arrival("d" * 64, "south"))
+        assert south.notes == [f'Batch {north.id} from "north" has the same rows: they count twice. {back}']
+        for batch_ in (north, south):
+            batch_.rejected_by = learn(session, digits).id
+        session.flush()
+        west, _ = batches.accept(session, digits, arrival("d" * 64, "west"))
+        assert west.notes is None, "what was rejected or taken back does not count"
+        east, _ = batches.accept(session, digits, arrival("d" * 64, "east", again=True))
+        assert east.notes is None, "it was said on purpose"
+
+
+def test_rows_that_were_corrected_do_not_come_back_while_the_corrected_ones_count(database: Database) -> None:
+    def corrected(old: Batch, digest: str) -> Batch:
+        new, _ = batches.accept(session, digits, arrival(digest, "shop", again=True))
+        new.corrects = old.id
+        batches.retract(session, digits, old)
+        session.flush()
+        return new
+
+    with database.writing() as session:
+        digits = model(session)
+        first, _ = batches.accept(session, digits, arrival("d" * 64, "shop"))
+        undone = corrected(first, "c" * 64)
+        batches.retract(session, digits, undone)
+        last = corrected(corrected(first, "e" * 64), "f" * 64)
+        assert same_rows.in_place_of(session, first) is last
+        with pytest.raises(Conflict, match=f"came as batch {first.id}, .* batch {last.id} has them now"):
+            batches.accept(session, digits, arrival("d" * 64, "shop"))
+        assert batches.accept(session, digits, arrival("d" * 64, "street"))[1]
+        assert batches.accept(session, digits, arrival("f" * 64, "shop")) == (last, False)
+        again, new = batches.accept(session, digits, arrival("d" * 64, "shop", again=True))
+        assert new
+        assert same_rows.taken_back_before(session, digits, [again]) == [(again, first)]
+        batches.retract(session, digits, again)
+        batches.retract(session, digits, last)
+        session.flush()
+        assert same_rows.in_place_of(session, first) is None
+        assert batches.accept(session, digits, arrival("d" * 64, "shop"))[1], "nothing has them now"
 
 
 def test_a_batch_is_found_under_its_own_model_alone(database: Database) -> None:

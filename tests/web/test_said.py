@@ -123,6 +123,17 @@ def test_figures_and_names_stay_as_they_are() -> None:
     )
 
 
+def test_rows_that_count_twice_have_words_in_japanese() -> None:
+    back = "If that is not meant, take one of the two back."
+    for note in (
+        f'Batch bat_1 from "north" has the same rows: they count twice. {back}',
+        f"Batch bat_1 without a source has the same rows: they count twice. {back}",
+    ):
+        assert said(note, "ja").endswith("二重に数えています。意図したものでなければ、どちらかを取り消してください。")
+    note = "Batch bat_2 has the rows of batch bat_1 as they were before they were corrected: they count twice."
+    assert "bat_2 を取り消し" in said(f"{note} If that is not meant, take bat_2 back.", "ja")
+
+
 def test_what_has_no_words_is_not_said_in_part() -> None:
     assert said("It is empty. In words of tomorrow.", "ja") == ""
     assert said("", "ja") == ""

@@ -29,6 +29,7 @@ from service.learning.data.rows import EXAM_ROWS, LEARNING_ROWS, NUMBER_EXAM_ROW
 from service.learning.data.serialization import pack_rows, unpack_batch
 from service.registry import batches, models, updates
 from service.registry.callers import quotas
+from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
@@ -180,6 +181,10 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)
     if batch.retracted_at is not None:
+        if new := same_rows.in_place_of(session, batch):
+            raise Conflict(
+                f"Batch {batch.id} was corrected already: batch {new.id} has its rows. Correct that one.", batch=new.id
+            )
         raise Conflict(f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch.")
     batches.require_whole(session, model, batch)
     if batch.stored_digest is None or batch.bytes > LARGEST_BYTES:

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contract.enums import Outcome, Severity
 from service.contract.strict import Brief
 
-TAKEN_BACK = "When the same rows from the same source were last taken back, before they came again."
+TAKEN_BACK = (
+    "When the same rows from the same source were last taken back, before they came again; null where another batch "
+    "has them, corrected, which a note says."
+)
 
 
 class Fact(Brief, BaseModel):

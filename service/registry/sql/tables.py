@@ -118,7 +118,8 @@ class Batch(Table):
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
     takes · `in_live`: whether the live version of its model learned it, which follows each move of the pointer ·
     `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
-    rows · `notes`: how its CSV file was read, where that is not as usual.
+    rows · `notes`: which batch from another source has the same rows, and how its CSV file was read, where that is
+    not as usual.
     """
 
     __tablename__ = "batches"

@@ -15,7 +15,7 @@ from service.contract.reports import AnyReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import batches, deployments, leases, models, states, updates, versions
-from service.registry.rows import ledger
+from service.registry.rows import ledger, same_rows
 from service.registry.sql.shown import moment
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
@@ -223,12 +223,23 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
 
 
 def _with_taken_back(session: Session, model: Model, brought: Sequence[Batch], report: AnyReport) -> AnyReport:
-    """The report with when rows of its batches were last taken back, where they were before they came again."""
-    at = moment(batches.taken_back_before(session, model, brought))
-    if at is None:
+    """The report with when rows of its batches were last taken back, where they were before they came again; or with
+    the batch that has them corrected."""
+    pairs = same_rows.taken_back_before(session, model, brought)
+    if not pairs:
         return report
-    which = "These rows" if len(brought) == 1 else "Rows of these batches"
-    note = f"{which} were taken back on {at:%Y-%m-%d %H:%M} UTC; they are learned again."
+    both = ((new, now) for new, old in pairs if (now := same_rows.in_place_of(session, old)) and now is not new)
+    if corrected := next(both, None):
+        new, now = corrected
+        at = None
+        note = (
+            f"Batch {new.id} has the rows of batch {now.id} as they were before they were corrected: they count twice. "
+            f"If that is not meant, take {new.id} back."
+        )
+    else:
+        at = moment(max(old.retracted_at for _, old in pairs if old.retracted_at is not None))
+        which = "These rows" if len(brought) == 1 else "Rows of these batches"
+        note = f"{which} were taken back on {at:%Y-%m-%d %H:%M} UTC; they are learned again."
     told = {"taken_back_at": at, "notes": [*report.batch.notes, note]}
     return report.model_copy(update={"batch": report.batch.model_copy(update=told)})
 

@@ -1,0 +1,55 @@
+"""Rows that came before: from another source, or in a batch that was taken back or corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.registry.rows.arrival import Arrival
+from service.registry.sql.conditions import RETRACTED
+from service.registry.sql.database import among
+from service.registry.sql.tables import Batch, Model
+
+
+def in_place_of(session: Session, batch: Batch) -> Batch | None:
+    """The batch that has the rows of this one as they were corrected, and was not taken back; None where none does."""
+    later = select(Batch).where(Batch.model_id == batch.model_id, Batch.id > batch.id, Batch.corrects == batch.id)
+    for corrected in session.scalars(later.order_by(Batch.id.desc())).all():
+        if corrected.retracted_at is None:
+            return corrected
+        if last := in_place_of(session, corrected):
+            return last
+    return None
+
+
+def corrected_before(session: Session, model: Model, digest: str, source: str | None) -> tuple[Batch, Batch] | None:
+    """A batch of this content and source that was corrected · the one that has its rows now; None where none was."""
+    of_digest = select(Batch).where(Batch.model_id == model.id, Batch.digest == digest, RETRACTED)
+    gone = [batch for batch in session.scalars(of_digest.order_by(Batch.id)) if batch.source == source]
+    return next(((batch, now) for batch in gone if (now := in_place_of(session, batch))), None)
+
+
+def note_of_other_source(session: Session, model: Model, sent: Arrival) -> list[str]:
+    """Says that the first batch of other sources with the same rows counts, too; empty where there is none."""
+    counts = Batch.in_live | Batch.rejected_by.is_(None)
+    of_digest = select(Batch.id, Batch.source).where(Batch.model_id == model.id, Batch.digest == sent.digest)
+    for batch_id, source in session.execute(of_digest.where(~RETRACTED, counts).order_by(Batch.id)):
+        if source != sent.source:
+            whence = "without a source" if source is None else f'from "{source}"'
+            return [
+                f"Batch {batch_id} {whence} has the same rows: they count twice. "
+                "If that is not meant, take one of the two back."
+            ]
+    return []
+
+
+def taken_back_before(session: Session, model: Model, brought: Sequence[Batch]) -> list[tuple[Batch, Batch]]:
+    """One of these batches · one of the same content and source that had been taken back when it came: each such pair.
+    Nothing is known of the content of one that was erased."""
+    came = {(batch.digest, batch.source): batch for batch in brought if batch.digest}
+    same = Batch.digest.in_(among(session, [digest for digest, _ in came]))
+    gone = session.scalars(select(Batch).where(Batch.model_id == model.id, same, RETRACTED).order_by(Batch.id))
+    pairs = ((came.get((batch.digest, batch.source)), batch) for batch in gone)
+    return [(new, old) for new, old in pairs if new and old.retracted_at and old.retracted_at <= new.received_at]
