@@ -57,7 +57,8 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     for words in (["--row", "7"], ["--row", "7=pear", "--take-out", "7"], [], ["--suspects", "--row", "7=pear"]):
         assert tsuika("correct", "dale", batch, *words).code == USAGE, words
     assert labels("dale") == {"apple": 66, "pear": 54}, "nothing was changed yet"
-    assert tsuika("models", "dale", "--json").json["classes"] == ["apple", "pear"], "and no class added"
+    with Client() as client:
+        assert client.model("dale").info().classes == ["apple", "pear"], "and no class was added"
 
     good = save(tmp_path / "good.csv", [[str(row), "pear"] for row in WRONG[:-1]], ["row", "label"])
     done = tsuika("correct", "dale", batch, good, "--take-out", str(WRONG[-1]), "--reason", "looked again")
