@@ -82,8 +82,8 @@ class LineageNode(Resource):
     )
     overtaken: bool = Field(
         default=False,
-        description="It is held and would wait, but another version went live since it was made: after a rollback "
-        "behind it, it waits again.",
+        description="It is held and brings what the live version has not learned, but that one was made since. After a "
+        "rollback behind it, it waits again, unless it learned what was taken back.",
     )
 
 

@@ -343,8 +343,8 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
     made = session.execute(facts.where(*between).order_by(_v.number)).all()
     live = by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
     held = any(v.verdict == Verdict.HELD for v in made)
-    waiting, in_live = _held(session, model, live, between) if held else (set(), set())
-    newest = live.number if live is not None else 0
+    waiting, in_live, lacking = _held(session, model, live, between) if held else (set(), set(), set())
+    newest, passed = live.number if live is not None else 0, waiting | lacking
     return version_resources.Lineage.model_validate(
         {
             "model": model.name,
@@ -359,7 +359,7 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
                     "erased": v.erased_at is not None,
                     "waits": v.id in waiting and v.number > newest,
                     "in_live": v.id in in_live,
-                    "overtaken": v.id in waiting and v.number < newest,
+                    "overtaken": v.id in passed and v.number < newest,
                 }
                 for v in made
             ],
@@ -369,9 +369,9 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
 
 def _held(
     session: Session, model: Model, live: Version | None, between: Sequence[ColumnElement[bool]]
-) -> tuple[set[int], set[int]]:
-    """Of held versions those that wait for a person, unless the live version is newer, and those all of whose batches
-    that one has learned.
+) -> tuple[set[int], set[int], set[int]]:
+    """Of held versions those that wait for a person, unless the live version is newer, those all of whose batches that
+    one has learned, and those that brought a batch which it lacks and which was not taken back.
 
     One that learned a batch that was taken back, itself or by what it was made from, does not wait: it may not go live.
     A challenger brings no batch.
@@ -382,12 +382,15 @@ def _held(
     query = query.where(_v.id.is_distinct_from(model.live_version_id))
     answers = live.learned if live is not None else ()
     retracted = set(session.scalars(_RETRACTED.where(Batch.model_id == model.id)))
-    in_live, open_ = set[int](), list[tuple[int, int | None, Sequence[str]]]()
+    in_live, lacking, open_ = set[int](), set[int](), list[tuple[int, int | None, Sequence[str]]]()
     for id_, parent_id, brought, less, challenges in session.execute(query):
         if brought and challenges is None and all(holds(answers, batch) for batch in brought):
             in_live.add(id_)
-        elif retracted.isdisjoint(brought):
+            continue
+        if challenges is None and any(batch not in retracted and not holds(answers, batch) for batch in brought):
+            lacking.add(id_)
+        if retracted.isdisjoint(brought):
             # a row without `less` is older than that column, and names all that its version learned
             open_.append((id_, parent_id if less is not None else None, less or ()))
     bad = learned_of(session, {parent_id for _, parent_id, _ in open_}, retracted)
-    return {id_ for id_, parent_id, less in open_ if bad.get(parent_id, set()) <= {*less}}, in_live
+    return {id_ for id_, parent_id, less in open_ if bad.get(parent_id, set()) <= {*less}}, in_live, lacking

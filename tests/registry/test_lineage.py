@@ -31,6 +31,11 @@ def marks(session: Session, model: Model) -> dict[int, str]:
     return {n.number: "waits" if n.waits else "in live" for n in nodes if n.waits or n.in_live}
 
 
+def overtaken(session: Session, model: Model) -> list[int]:
+    """Held versions that the lineage calls overtaken."""
+    return [node.number for node in versions.lineage(session, model).versions if node.overtaken]
+
+
 def test_a_held_version_whose_batches_the_live_one_has_learned_is_in_it(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
@@ -41,7 +46,7 @@ def test_a_held_version_whose_batches_the_live_one_has_learned_is_in_it(database
         assert marks(session, digits) == {2: "waits", 3: "waits"}
         promoted(session, digits, [a, b])
         assert marks(session, digits) == {2: "in live"}, "3 is older than what is live, and brings one more batch"
-        assert [node.number for node in versions.lineage(session, digits).versions if node.overtaken] == [3]
+        assert overtaken(session, digits) == [3]
         held(session, digits, [a, b, c])
         assert marks(session, digits) == {2: "in live", 5: "waits"}
         roll_back(session, digits)
@@ -81,6 +86,25 @@ def test_a_held_retraction_waits_though_it_was_made_on_what_learned_the_batch(da
         assert marks(session, digits) == {4: "waits"}
 
 
+def test_a_held_version_is_overtaken_too_where_what_it_was_made_on_was_taken_back(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c, d, e = (batch(session, digits).id for _ in range(5))
+        promoted(session, digits, [a, b])
+        held(session, digits, [a, b, c])
+        held(session, digits, [a, b, d])
+        held(session, digits, [a, b, d, e])
+        promoted(session, digits, [a, b, d])
+        assert overtaken(session, digits) == [2, 4], "3 brought what is live now"
+        retract(session, digits, [a])
+        promoted(session, digits, [b, d])
+        assert (overtaken(session, digits), marks(session, digits)) == ([2, 4], {3: "in live"})
+        promoted(session, digits, [b, d, e])
+        assert overtaken(session, digits) == [2]
+        retract(session, digits, [c])
+        assert overtaken(session, digits) == [], "nothing that it brought is there any more"
+
+
 def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lines(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +133,7 @@ def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lin
         newer = {number for number in clean if number > live.number}
         assert {number for number, mark in marks(session, digits).items() if mark == "waits"} <= newer
         assert newer <= {*marks(session, digits)}
-        overtaken = {node.number for node in versions.lineage(session, digits).versions if node.overtaken}
-        assert overtaken
-        assert overtaken | {*marks(session, digits)} == clean - {live.number}
+        passed = {*overtaken(session, digits)}
+        assert passed & clean
+        assert max(passed) < live.number
+        assert (passed & clean) | {*marks(session, digits)} == clean - {live.number}

@@ -17,7 +17,7 @@ from tests.api.routes.test_disputes import opened
 from tests.client.test_result import REPORT
 from tests.making import make_version
 from tests.web.browser.test_japanese import Text
-from tests.web.test_pages import Person
+from tests.web.test_pages import HTML, Person
 
 ROWS = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": ["a", "<b>"], "new_classes": "allow", "source": "<i>till</i>"}
 
@@ -193,6 +193,70 @@ def test_a_batch_that_was_taken_back_is_not_said_to_be_left_out(person: Person) 
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [one]})
     assert "It lacks" not in person.looks("/models/digits/versions/2/promote").text
     assert "It has learned rows that were taken back" in person.looks("/models/digits/versions/3/promote").text
+
+
+def test_a_stopped_version_that_learned_what_was_taken_back_is_learned_again_and_never_offered(person: Person) -> None:
+    bad, waits = send(person.api, 1), send(person.api, 2)
+    make_version(person.api.runtime, learned=[bad])
+    sent = person.api.ok("POST", "/v1/models/digits/updates", {"batches": [waits]})["id"]
+    number = make_version(person.api.runtime, seed=1, learned=[bad, waits], promote=False)
+    with person.api.runtime.database.writing() as session:
+        update = session.get_one(Update, sent)
+        version = session.scalars(select(Version).where(Version.number == number)).one()
+        update.state, update.verdict, update.version_id = "succeeded", "held", version.id
+        version.update_id, version.more = update.id, [waits]
+    page = "/models/digits/versions/2"
+    assert f'href="{page}/promote"' in person.looks(page).text
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [bad]})
+    barred = "It has learned rows that were taken back since, so it cannot be made live."
+    shown = person.looks(page).text
+    assert (barred in shown, f'href="{page}/promote"' in shown) == (True, False)
+    assert person.api("POST", "/v1/models/digits/deployments", {"version": 2, "reason": "x"}).status_code == 409
+    make_version(person.api.runtime, seed=2, learned=[])
+    assert "One held version was overtaken" in person.looks("/models/digits").text
+    shown = person.looks(page).text
+    assert (barred in shown, f'href="{page}/promote"' in shown) == (True, False)
+    asked = person.looks(f"{page}/promote").text.partition("<main")[2]
+    assert barred in asked
+    assert re.findall('class="button[^"]*" href="([^"]*)"', asked) == [page]
+    first = shown.partition("What to do next")[2].partition("</form>")[0]
+    assert "Learn it again on version 3" in first
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', first))
+    moved = person.api("POST", f"{page}/promote", data=hidden, headers=HTML)
+    update = person.api.ok("GET", "/v1/models/digits/updates")["items"][0]
+    assert (moved.headers["location"], update["batches"]) == (f"/updates/{update['id']}", [waits])
+    assert f'href="{page}/promote"' not in person.looks("/models/digits/versions/1").text
+    assert barred in person.looks("/models/digits/versions/1").text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_labels_that_were_found_wrong_are_taken_back_first_and_not_learned(person: Person, language: str) -> None:
+    words = Words(language)
+    make_version(person.api.runtime)
+    person.api.ok("POST", "/v1/models/digits/classes", {"names": ["a", "b"]})
+    dispute = opened(person.api, {})
+    path = f"/v1/models/digits/disputes/{dispute}"
+    [batch] = person.api.ok("GET", path)["batches"]
+    with person.api.runtime.database.writing() as session:
+        update = session.get_one(Update, session.get_one(Dispute, dispute).update_id)
+        version = session.get_one(Version, update.version_id)
+        version.update_id, version.more, update.state = update.id, [batch], "succeeded"
+    make_version(person.api.runtime, seed=2)
+    batch_page, version_page = f"/models/digits/batches/{batch}", "/models/digits/versions/2"
+    back = f'<a class="button primary" href="{batch_page}/retract">{words("retract.link")}</a>'
+    assert words("batches.learn_one") in person.looks(f"{batch_page}?lang={language}").text
+    assert words("promote.rebase", live=3) in person.looks(version_page).text
+    person.api.ok("POST", f"{path}/settle", {"verdict": "refuted", "reason": "looked at them"})
+    for page in (batch_page, version_page, f"/models/digits/disputes/{dispute}"):
+        shown = person.looks(page).text.partition("<main")[2]
+        assert back in shown, page
+        assert shown.index(back) == shown.index('<a class="button'), page
+        assert "/promote" not in shown, page
+        assert words("batches.learn_one") not in shown, page
+        assert words("promote.rebase", live=3) not in shown, page
+        assert "POST ..." not in shown, page
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [batch]})
+    assert "/retract" not in person.looks(f"/models/digits/disputes/{dispute}").text, "it was taken back"
 
 
 def test_an_update_is_stopped_and_tried_again(person: Person) -> None:

@@ -89,6 +89,23 @@ def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
     assert [at for at, _ in stopped("contradicts_class", Verdict.HELD)] == [BATCH, "learn", "promote", "retract"]
 
 
+@pytest.mark.parametrize("verdict", [Verdict.HELD, Verdict.REJECTED, Verdict.SUPERSEDED])
+def test_what_would_be_refused_is_not_proposed(verdict: Verdict) -> None:
+    for made in (report(), *(report(fires=rule(name)) for name in RULES)):
+        steps = [step.to.rpartition("/")[2] for step in next_steps(_stopped(made, verdict), EN)]
+        barred = [step.to.rpartition("/")[2] for step in next_steps(_stopped(made, verdict, barred=True), EN)]
+        assert "promote" in steps
+        assert barred == [step for step in steps if step != "promote"]
+
+
+def test_labels_that_were_found_wrong_are_taken_back_and_not_learned_again() -> None:
+    held = report(fires=rule("contradicts_class", severity=Severity.HELD))
+    of = _stopped(held, Verdict.HELD, outdated=True, others=["bat_2"], refuted="dsp_1")
+    assert [step.to.rpartition("/")[2] for step in next_steps(of, EN)] == ["retract", BATCH]
+    several = replace(of, batches=[(BATCH, True), ("bat_2", True)])
+    assert [step.to for step in next_steps(several, EN)] == ["/models/wine/disputes/dsp_1"]
+
+
 def test_what_passed_every_check_is_made_live_first() -> None:
     steps = next_steps(_stopped(report(), Verdict.HELD), EN)
     assert [step.to.rpartition("/")[2] for step in steps] == ["promote", "retract"]

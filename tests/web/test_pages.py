@@ -147,7 +147,7 @@ def test_held_versions_that_another_one_overtook_are_told_and_no_act_of_theirs_c
         make_version(person.api.runtime, learned=[brought], seed=seed, promote=False)
     assert "overtaken" not in person.looks("/models/digits").text + person.looks("/").text
     make_version(person.api.runtime, learned=batches[2:], seed=3)
-    said = "2 held versions were overtaken: another went live since they were made. After a rollback they wait again."
+    said = "2 held versions were overtaken: another went live since they were made. Their pages say what can be done."
     first, page = person.looks("/").text, person.looks("/models/digits").text
     assert "Nothing waits for you." in first
     assert said in first

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from service.contract.enums import DisputeState
-from service.contract.resources import ModelDispute
+from collections.abc import Collection
+
+from service.contract.enums import BatchState, DisputeState
+from service.contract.resources import Batch, ModelDispute
 from service.contract.resources import Page as Listed
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 DISPUTES_A_PAGE = 50
+NAMED = 8
+"""Batches of a dispute that its page names."""
+GONE = (BatchState.RETRACTED, BatchState.ERASED)
 
 
 def show(view: View) -> Answer:
@@ -30,6 +35,7 @@ def ask(view: View) -> Answer:
         "verdict": view.form.get("verdict", ""),
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
+        "batches": [(batch, _goes_back(view, dispute, batch)) for batch in dispute.batches[:NAMED]],
     }
     return Shown("data/dispute.html", facts, json=path, status=view.status)
 
@@ -41,6 +47,23 @@ def settle(view: View) -> Answer:
     order = {"verdict": view.form.get("verdict", ""), "reason": view.form.get("reason", "")}
     view.api.post(view.path("disputes", which, "settle"), ModelDispute, order)
     return Moved(f"/models/{view.params['model']}/disputes/{which}")
+
+
+def refuted(view: View, batches: Collection[str]) -> str:
+    """The latest dispute over any of these batches in which the model was found right; "" where there is none."""
+    settled = view.api.find(
+        view.path("disputes"), Listed[ModelDispute], state=DisputeState.REFUTED, limit=DISPUTES_A_PAGE
+    )
+    known = settled.items if settled is not None else []
+    return next((dispute.id for dispute in known if not {*batches}.isdisjoint(dispute.batches)), "")
+
+
+def _goes_back(view: View, dispute: ModelDispute, batch: str) -> bool:
+    """Whether a batch is to be taken back, since its labels were found wrong, and has not been yet."""
+    if dispute.state is not DisputeState.REFUTED:
+        return False
+    read = view.api.find(view.path("batches", batch), Batch)
+    return read is not None and read.state not in GONE
 
 
 ROUTES = (

@@ -4,7 +4,7 @@ comes last."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.contract.enums import Outcome, Verdict
 from service.contract.reports.facts import WHOLE
@@ -37,7 +37,8 @@ class Step:
 class Stopped:
     """A version that was stopped. `batches`: those of its update, and whether each can be taken back still; `others`:
     those to learn without any that stands out; `outdated`: another version went live since, and lacks what it has;
-    `rows`: of its one batch that have a label or target."""
+    `rows`: of its one batch that have a label or target; `barred`: it learned what was taken back since, and may not go
+    live; `refuted`: a dispute over its batches in which the model was found right, or ""."""
 
     model: Model
     version: Version
@@ -46,6 +47,8 @@ class Stopped:
     others: Sequence[str]
     outdated: bool
     rows: int = 0
+    barred: bool = False
+    refuted: str = ""
 
     @property
     def rule(self) -> str:
@@ -61,11 +64,15 @@ class Stopped:
 
 
 def next_steps(of: Stopped, words: Words) -> list[Step]:
-    """In the order of its page."""
+    """In the order of its page. Nothing is proposed that would be refused."""
     at = f"/models/{of.model.name}"
     promote = f"{at}/versions/{of.version.number}/promote"
     rows, again = _rows(of, at, words), _again(of, at, words)
-    live = Step(words(f"next.{_live(of)}"), promote, words("promote.link"))
+    if of.refuted:
+        there = Step("", f"{at}/disputes/{of.refuted}", words("disputes.look"))
+        back = [replace(step, when=words("next.refuted")) for step in rows["take"] or [there]]
+        return [*back, *rows["correct"], *rows["compare"]]
+    live = [] if of.barred else [Step(words(f"next.{_live(of)}"), promote, words("promote.link"))]
     first = []
     if of.outdated:
         live_now = of.model.live_version
@@ -75,17 +82,17 @@ def next_steps(of: Stopped, words: Words) -> list[Step]:
         sent = {"batches": " ".join(of.others)}
         first.append(Step(words("next.others"), f"{at}/learn", words("batches.learn_others"), sent))
     if of.ready:
-        return [*first, live, *rows["take"]]
+        return [*first, *live, *rows["take"]]
     if of.verdict is Verdict.SUPERSEDED:
-        return [*first, *rows["take"], live]
+        return [*first, *rows["take"], *live]
     if of.rule in ROWS_AT_FAULT:
-        return [*first, *rows["take"], *(rows["correct"] or rows["compare"]), *again, live]
+        return [*first, *rows["take"], *(rows["correct"] or rows["compare"]), *again, *live]
     if of.rule in ONLY_A_PERSON and of.verdict is Verdict.HELD:
-        return [*first, *rows["look"], *rows["correct"], *again, live, *rows["take"]]
+        return [*first, *rows["look"], *rows["correct"], *again, *live, *rows["take"]]
     more = [Step(words("next.more"), f"{at}/send", words("send.link"))]
     if of.verdict is Verdict.HELD:
-        return [*first, *rows["compare"], *more, live, *rows["take"]]
-    return [*first, *rows["compare"], *rows["correct"], *more, *again, *rows["take"], live]
+        return [*first, *rows["compare"], *more, *live, *rows["take"]]
+    return [*first, *rows["compare"], *rows["correct"], *more, *again, *rows["take"], *live]
 
 
 def _live(of: Stopped) -> str:

@@ -33,6 +33,7 @@ def ask(view: View) -> Answer:
         "colour": COLOURS[verdict] if verdict is not None else "",
         "why": verdict_sentence(verdict, version.number, version.parent, version.report, view.words),
         "against": verdict is Verdict.REJECTED,
+        "stopped": verdict not in (Verdict.PROMOTED, None),
         "taken_back": bool(learned & gone),
         "left_out": len(live - learned - gone),
         "brings": len(learned - live),
@@ -69,9 +70,10 @@ def learned_by(view: View, version: int | None) -> set[str]:
 
 
 def taken_back(view: View) -> set[str]:
-    """Batches that nobody misses in a version, and that none which goes live may have learned."""
-    listed = view.api.get(view.path("batches"), Listed[Batch], limit=BATCHES)
-    return {batch.id for batch in listed.items if batch.state in GONE}
+    """Batches that nobody misses in a version, and that none which goes live may have learned; none where the key may
+    not read them."""
+    listed = view.api.find(view.path("batches"), Listed[Batch], limit=BATCHES)
+    return {batch.id for batch in listed.items if batch.state in GONE} if listed is not None else set()
 
 
 CALLS = ("POST /v1/models/{model}/deployments",)

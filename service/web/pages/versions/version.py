@@ -14,9 +14,11 @@ from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.data.batches import others, stopped, taken_back
+from service.web.pages.data.disputes import refuted
 from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
+from service.web.pages.versions.promote import taken_back as all_taken_back
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
@@ -34,6 +36,8 @@ def show(view: View) -> Answer:
     verdict = update.verdict if update is not None else None
     report, words = version.report, view.words
     kind = kind_of(model.target)
+    retracted = all_taken_back(view) if not version.live and version.erased_at is None else set()
+    barred = not retracted.isdisjoint(version.batches)
     facts = {
         "model": model,
         "version": version,
@@ -45,7 +49,8 @@ def show(view: View) -> Answer:
         "why": verdict_sentence(verdict, version.number, version.parent, report, words),
         "method": method_sentence(update, report, words) if update is not None else "",
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
-        **_next(view, model, version, update),
+        "barred": barred,
+        **_next(view, model, version, update, retracted),
         "kind": kind,
         "good": kind.how_good(report, words, model.target if version.parent is None else None),
         **(_reported(report, version, kind, words) if report is not None else {}),
@@ -53,8 +58,9 @@ def show(view: View) -> Answer:
     return Shown("version.html", facts, json=view.path("versions", version.number))
 
 
-def _next(view: View, model: Model, version: Version, update: Update | None) -> dict[str, Any]:
-    """What can be done about it, where it was stopped, and the batches of its update if they are several."""
+def _next(view: View, model: Model, version: Version, update: Update | None, gone: set[str]) -> dict[str, Any]:
+    """What can be done about it, where it was stopped, and the batches of its update if they are several. gone: batches
+    that were taken back."""
     facts: dict[str, Any] = {"steps": [], "batches": [], "settled": ""}
     verdict = update.verdict if update is not None else None
     if update is None or verdict in (Verdict.PROMOTED, None) or version.live or version.erased_at is not None:
@@ -65,10 +71,11 @@ def _next(view: View, model: Model, version: Version, update: Update | None) -> 
     if taken_back(view, update):
         return facts | {"settled": view.words("next.taken_back")}
     batches = stopped(view, update)
-    outdated = verdict in WAITING and _outdated(view, model, version)
+    outdated = verdict in WAITING and gone.isdisjoint(update.batches) and _outdated(view, model, version)
     batch = view.api.find(view.path("batches", batches[0][0]), Batch) if len(batches) == 1 else None
     rows = batch.rows - batch.unlabelled if batch is not None else 0
-    of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows)
+    barred, dispute = not gone.isdisjoint(version.batches), refuted(view, update.batches)
+    of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows, barred, dispute)
     return {**facts, "steps": next_steps(of, view.words), "batches": batches if len(batches) > 1 else []}
 
 
