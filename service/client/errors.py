@@ -26,7 +26,6 @@ ClientError
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -34,14 +33,9 @@ from typing import Any, NoReturn
 import httpx
 from pydantic import ValidationError
 
+from service.client.calls import as_calls
 from service.contract.resources import FieldProblem, Problem
 from service.errors import TsuikaError
-
-OF_A_MODEL = (
-    (re.compile(r'(To go back, )send \{"to": (\d+)\}'), r"rollback(to=\2)"),
-    (re.compile(r"(Version (\d+) is not on .*)POST /v1/models/[^/\s]+/deployments"), r"promote(\2)"),
-)
-"""What the service says is sent -> the call of a handle."""
 
 
 class ClientError(TsuikaError):
@@ -71,8 +65,7 @@ class Refused(ClientError):
 
     def say_calls(self, model: str) -> None:
         """Names calls in its sentence, where the service names what is sent over HTTP; `detail` stays."""
-        for said, call in OF_A_MODEL:
-            self.args = (said.sub(rf'\1client.model("{model}").{call}', str(self)),)
+        self.args = (as_calls(str(self), model),)
 
     @property
     def status(self) -> int:

@@ -189,7 +189,11 @@ class Learning(Handle):
         without the batch and with the corrected one."""
         right = dict(zip(map(str, rows), plain_targets(list(rows.values())), strict=True))
         path = f"batches/{quote(batch, safe='')}/corrections"
-        return await self._ordered(path, {"rows": right, "reason": reason}, wait, on_progress)
+        try:
+            return await self._ordered(path, {"rows": right, "reason": reason}, wait, on_progress)
+        except Refused as refused:
+            refused.say_calls(self.name)
+            raise
 
     async def merge(
         self,

@@ -20,6 +20,7 @@ from service.client.answer_table import (
 )
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
+from service.client.calls import as_calls
 from service.client.errors import Conflict, Erased
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
@@ -240,7 +241,7 @@ class AsyncModel(Learning):
         rows = [*first.items]
         if first.next_cursor is not None:
             rows += [row async for row in self._transport.each(path, Suspects, cursor=first.next_cursor)]
-        return SuspectRows(rows, first.note.replace("POST .../corrections", "correct"), first.version)
+        return SuspectRows(rows, as_calls(first.note, self.name), first.version)
 
     def updates(self, state: UpdateState | str | None = None) -> AsyncIterator[Update]:
         """All updates, newest first."""

@@ -5,12 +5,11 @@ The lines are made once (`lines` of its kind of target); a terminal, a notebook 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from html import escape
 from typing import Self
-from urllib.parse import unquote
 
+from service.client.calls import as_calls
 from service.client.errors import ClientError
 from service.client.kinds import kind_of
 from service.contract.enums import Expect, UpdateKind, UpdateState, Verdict
@@ -23,9 +22,6 @@ WAITING = "◌"
 """Stands before an update that has no verdict."""
 NOT_LIVE = 'It is not live: "after" is what it would answer.'
 """Stands below the table of a version that nobody is answered by."""
-EXPECT = re.compile(r'"expect": "(\w+)"')
-DELETE = re.compile(r"DELETE /v1/models/…/classes/([^\s,)]+)")
-"""What is sent over HTTP, and a call says otherwise."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,8 +68,7 @@ class Result:
         if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
             phase = f", {update.progress.phase}" if update.progress else ""
             return f"{update.id} is {update.state}{phase}."
-        sentence = EXPECT.sub(r'expect="\1"', update.sentence or "Nothing was left to do.")
-        return DELETE.sub(lambda said: _call(update.model, f'delete_class("{unquote(said[1])}")'), sentence)
+        return as_calls(update.sentence or "Nothing was left to do.", update.model)
 
     @property
     def reason(self) -> str:
@@ -132,6 +127,16 @@ class Result:
         return KINDS[report.kind].expects if report.may_be_meant else None
 
     @property
+    def suspected(self) -> tuple[str, str] | None:
+        """Batch and number of the row that is likeliest to have a wrong label or target; None where there is none, and
+        where the whole batch is at fault, so that correcting rows mends nothing."""
+        report = self.report
+        if report is None or self.update.kind is not UpdateKind.LEARN or report.gate.faults_all:
+            return None
+        batch, row = next((cells[:2] for cells in kind_of(report).suspected(report).cells), ("", ""))
+        return (batch, row) if batch else None
+
+    @property
     def next_steps(self) -> dict[str, str]:
         """What can be done now -> the call that does it, or the address where it is done."""
         name, steps = self.update.model, dict[str, str]()
@@ -143,6 +148,9 @@ class Result:
             steps["Learn it again"] = f'client.model("{name}").rebase({self.version})'
         if self.update.state in (UpdateState.FAILED, UpdateState.CANCELLED):
             steps["Try it again"] = f'client.retry("{self.update.id}")'
+        if (row := self.suspected) is not None:
+            steps["Rows that look wrong"] = f'client.model("{name}").suspects("{row[0]}")'
+            steps["Correct them"] = f'client.model("{name}").correct("{row[0]}", {{{row[1]}: ...}}, "why")'
         if self.verdict is not None and not self.can_roll_back and self.update.kind is UpdateKind.LEARN:
             called, alone = self.to_learn
             steps |= {called: f'client.model("{name}").update(batches={alone})'} if alone else {}
@@ -161,7 +169,7 @@ class Result:
         head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
         aside = [f"    {NOT_LIVE}"] if lines and self.verdict is not Verdict.PROMOTED else []
         steps = [f"  {name}: {step}" for name, step in self.next_steps.items()]
-        notes = [f"  {note}" for note in self.notes]
+        notes = [f"  {as_calls(note, self.update.model)}" for note in self.notes]
         return "\n".join([f"{mark} {self.sentence}", *head, *table, *aside, *notes, *steps])
 
     def _repr_html_(self) -> str:
@@ -176,13 +184,8 @@ class Result:
         aside = f"<p>{escape(NOT_LIVE)}</p>" if self.verdict is not Verdict.PROMOTED else ""
         table = f"<table>{head}<tbody>{rows}</tbody></table>{aside}" if rows else ""
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escape(as_calls(note, self.update.model))}</p>" for note in self.notes)
         return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}{notes}<p>{steps[4:]}</p></div>"
-
-
-def _call(model: str, call: str) -> str:
-    """A call of a handle on a model."""
-    return f'client.model("{model}").{call}'
 
 
 class NotLearned(ClientError):

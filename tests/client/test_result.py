@@ -12,6 +12,7 @@ import pytest
 
 from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected, RemoteModel, Result
 from service.client.blocking import finish
+from service.client.calls import as_calls
 from service.client.kinds.classes import ClassKind
 from service.client.kinds.numbers import NumberKind
 from service.contract.reports.class_report import Report
@@ -168,7 +169,40 @@ def test_of_several_batches_that_were_stopped_those_that_the_sentence_names_are_
         ids, taken = ([f"bat_{k}" for k in of] for of in (learned, back))
         step = {} if called is None else {called: f'client.model("digits").update(batches={ids})'}
         said = {**step, "Take the rows back": f'client.model("digits").retract({taken}, "why")'}
-        assert {name: way for name, way in steps.items() if name != "Page"} == said
+        of_rows = {"Rows that look wrong", "Correct them", "Page"}
+        assert {name: way for name, way in steps.items() if name not in of_rows} == said
+
+
+def test_a_card_says_how_rows_that_look_wrong_are_listed_and_corrected() -> None:
+    rows = [{"batch": "bat_2", "row": 17, "label": "8", "suggested": "3", "score": 0.99}]
+    note = 'give them the label "3" (the page, or POST .../batches/bat_2/corrections), then (DELETE .../classes/a%20b).'
+    batch = {"conflicts": None, "suspect_rows": rows, "notes": [note]}
+    called = 'client.model("digits")'
+    steps = [
+        f'  Rows that look wrong: {called}.suspects("bat_2")',
+        f'  Correct them: {called}.correct("bat_2", {{17: ...}}, "why")',
+    ]
+    for verdict in ("promoted", "held"):
+        card = result(verdict=verdict, report={**REPORT, "batch": batch})
+        lines = repr(card).splitlines()
+        assert [line for line in lines if "suspects" in line or "Correct" in line] == steps
+        said = f'{called}.correct("bat_2", {{...}})), then ({called}.delete_class("a b")).'
+        assert any(said in line for line in lines)
+        assert said in unescape(card._repr_html_())
+    whole = {"name": "wrong_columns", "number": 3, "limit": 0, "value": 1, "passed": False, "severity": "held"}
+    gate = {"outcome": "undecided", "rules": [{**whole, "why": "columns differ"}], "why": "Held: columns differ"}
+    assert "Correct them" not in result(report={**REPORT, "batch": batch, "gate": gate}).next_steps
+    assert "Correct them" not in result(kind="retract", report={**REPORT, "batch": batch}).next_steps
+
+
+def test_what_is_sent_over_http_is_said_as_a_call() -> None:
+    for said, call in [
+        ("POST .../corrections gives rows other labels.", "correct(batch, {...}) gives rows other labels."),
+        ("A new one is declared first: POST .../classes.", "A new one is declared first: declare(name)."),
+        ("Take the batch back: POST .../retractions.", "Take the batch back: retract(batch)."),
+        ("DELETE /v1/models/…/classes/v1.0%2C, then", 'delete_class("v1.0,"), then'),
+    ]:
+        assert as_calls(said, "digits").replace('client.model("digits").', "") == call
 
 
 def test_the_reason_is_the_sentence_without_the_verdict() -> None:
