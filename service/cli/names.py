@@ -45,3 +45,15 @@ def number_of(name: str) -> tuple[str, int]:
     if named.version is None or not named.version.isdecimal():
         raise WrongUsage(f"Name a version by its number, such as {named.model}@3.")
     return named.model, int(named.version)
+
+
+def check_name(name: str) -> None:
+    """Raises WrongUsage for a name that no model can have."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from service.contract.requests import MODEL_NAME, ModelName
+
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError:
+        raise WrongUsage(f"{name[:100]}: {MODEL_NAME}") from None

@@ -150,14 +150,16 @@ def _answering(session: Session, step: _Step) -> Version | None:
 
 
 def _require_target(session: Session, model: Model, target: Version) -> None:
-    """Raises Erased and Conflict like `require_clean`, and names the next version on the way back that may go live."""
+    """Raises Erased and Conflict like `require_clean`, and names instead the next version on the way back that may go
+    live, where there is one."""
     try:
         versions.require_clean(session, model, target)
     except (Erased, Conflict) as refused:
         if (number := foreseen(session, model, None).to) is None:
             raise
         members = {**refused.members, "to": number}
-        raise type(refused)(f'{refused.detail} To go back, send {{"to": {number}}}.', **members) from None
+        why = versions.why_unfit(session, model, target)
+        raise type(refused)(f'{why} To go back, send {{"to": {number}}}.', **members) from None
 
 
 def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:

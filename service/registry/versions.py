@@ -217,22 +217,27 @@ def retracted_in(session: Session, version: Version) -> list[str]:
     return [batch_id for batch_id in retracted if holds(version.learned, batch_id)]
 
 
+def why_unfit(session: Session, model: Model, version: Version) -> str:
+    """Why a version may not go live: it was erased, or learned a retracted batch; "" where it may."""
+    if version.erased_at is not None:
+        return _was_erased(model, version)
+    bad = retracted_in(session, version)
+    return f"Version {version.number} learned batch {bad[0]}, which was retracted." if bad else ""
+
+
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Raises Erased for an erased version and Conflict for one that learned a retracted batch, naming the nearest clean
     one that is not live."""
+    why = why_unfit(session, model, version)
+    if not why:
+        return
+    near = nearest_clean(session, model, version.number, but_live=True)
     if version.erased_at is not None:
-        near = nearest_clean(session, model, version.number, but_live=True)
         remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
-        raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
-    if bad := retracted_in(session, version):
-        near = nearest_clean(session, model, version.number, but_live=True)
-        without = "No other good version is without it."
-        remedy = (
-            f"The nearest version without it is {near}." if near else without + batches.how_to_learn(session, model)
-        )
-        raise Conflict(
-            f"Version {version.number} learned batch {bad[0]}, which was retracted. {remedy}", nearest_clean=near
-        )
+        raise Erased(f"{why} {remedy}", nearest_clean=near)
+    without = "No other good version is without it."
+    remedy = f"The nearest version without it is {near}." if near else without + batches.how_to_learn(session, model)
+    raise Conflict(f"{why} {remedy}", nearest_clean=near)
 
 
 def nearest_clean(

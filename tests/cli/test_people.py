@@ -539,7 +539,10 @@ def test_a_model_that_is_not_there_and_a_service_that_is_away_are_said(
     tsuika: Tsuika, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = save(tmp_path / "a.csv", rows(["apple"], 2))
-    assert "nobody" in tsuika("push", "nobody", file).err
+    assert f"tsuika init nobody {file}" in tsuika("push", "nobody", file).err
+    unnameable = tsuika("push", "お客様", file)
+    assert (unnameable.code, "A model's name has lower-case letters" in unnameable.err) == (USAGE, True)
+    assert "tsuika init" not in unnameable.err
     well = tsuika("doctor").out
     assert f"✓ The service at {os.environ['TSUIKA_URL']} answers" in well
     assert "✓ It asks nobody for a key.\n" in well

@@ -18,7 +18,7 @@ from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
-from service.contract.inputs import InputSpec
+from service.contract.inputs import InputSpec, takes_out
 from service.contract.reports import AnySuspect
 from service.contract.tables import LACKED, TableInput
 from service.contract.targets.kind import TargetKind
@@ -61,7 +61,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             raise Conflict(
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
             )
-        target = models.target_of(record)
+        target, spec = models.target_of(record), models.input_of(record)
         judged = batches.judged_by(session, record, sent)
         of_each = [(v, (v.report or {})["batch"][target.suspects]) for v in judged]
         listed = {v: [row for row in named if row["batch"] == batch] for v, named in of_each}
@@ -75,6 +75,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
     rows, note = listed[version], _how_judged(version, method["name"], replaced, target)
     if version is not judged[0]:
         note += f" Version {judged[0].number} learned the batch later and names no row of it."
+    remedy = f"POST .../corrections gives rows other {target.member}{', or takes them out' * takes_out(spec)}."
     cursor = page.cursor or "0"
     if not cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
@@ -84,7 +85,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             items=SUSPECTS.validate_python(rows[first:after]),
             next_cursor=str(after) if after < len(rows) else None,
             version=version.number,
-            note=f"{note} POST .../corrections gives rows other {target.member}, or takes them out.",
+            note=f"{note} {remedy}",
         )
     )
 

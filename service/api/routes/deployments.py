@@ -159,14 +159,19 @@ def _named(session: Session, model: Model, number: int, pointer: str = "/version
 
 
 def _order_anew(session: Session, model: Model, version: Version) -> Order:
-    """The update that made a version, to be run on the version that is live when it is claimed. Raises Conflict."""
+    """The update that made a version, to be run on the version that is live when it is claimed, without batches that
+    were taken back since. Raises Conflict."""
     origin = session.get(Update, version.update_id) if version.update_id is not None else None
     if origin is None or origin.kind != UpdateKind.LEARN:
         raise Conflict(f"Version {version.number} was not made by learning; it cannot be learned again.")
-    for batch in batches.named(session, model, origin.batches):
+    there = [batch for batch in batches.named(session, model, origin.batches) if batch.retracted_at is None]
+    if origin.batches and not there:
+        raise Conflict(f"Each batch of version {version.number} was taken back: nothing is left to learn again.")
+    for batch in there:
         if not batch.in_live:
             batches.require_whole(session, model, batch)
-    return replace(updates.order_of(session, origin), method=origin.method or origin.requested_method)
+    method = origin.method or origin.requested_method
+    return replace(updates.order_of(session, origin), batches=[batch.id for batch in there], method=method)
 
 
 def _warm(shared: Context, name: str, number: int) -> None:

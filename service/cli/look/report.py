@@ -15,10 +15,12 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import print_measured
+from service.contract.enums import Outcome
 from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
     from service.client.kinds.kind import Part, Suspected
+    from service.contract.reports import AnyReport
     from service.contract.reports.facts import Cost
     from service.contract.version_resources import Version
 
@@ -60,8 +62,7 @@ def _print(console: Console, version: Version, most: int | None) -> None:
         console.print("It was imported: nothing was measured here.")
         return
     if report.gate.why:
-        then = "" if version.live or not report.gate.why.startswith("Live") else "When it was judged: "
-        console.print(plain(f"{then}{in_options(report.gate.why)}"))
+        console.print(plain(in_options(_why(version, report))))
     print_measured(console, report, live=version.live)
     kind = kind_of(report)
     if rows := " ".join(
@@ -76,6 +77,17 @@ def _print(console: Console, version: Version, most: int | None) -> None:
     _batch(console, version, kind.suspected(report), most)
     cost = report.cost
     console.print(Text(f"\nCost: {amount(cost.seconds)} s to learn {cost.rows:,} rows{_work(cost)}.", "dim"))
+
+
+def _why(version: Version, report: AnyReport) -> str:
+    """The gate's sentence. One that went live, or was to wait, says so: what became of the version since is another
+    thing."""
+    why = report.gate.why
+    if version.live == why.startswith("Live"):
+        return why
+    if version.live and report.gate.outcome is Outcome.PASS:
+        return f"Live: version {version.number}. It passed every check and was promoted by hand."
+    return f"When it was judged: {why}"
 
 
 def _work(cost: Cost) -> str:

@@ -11,7 +11,7 @@ from typer import Argument, Option
 from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
-from service.cli.names import ModelName
+from service.cli.names import ModelName, check_name
 from service.cli.options import (
     ASK,
     Dates,
@@ -64,7 +64,7 @@ def run(
     """Guesses inputs, columns and classes from a file, says so, and makes the model. Nothing is learned yet."""
     from service.cli.files.guess import AGAIN, guess  # it imports the client
 
-    _check_name(model)
+    check_name(model)
     check_left_out(leave_out, label=label)
     said: dict[str, Sequence[str | None]] = {"--label": [label], "--leave-out": leave_out or [], "--gaps": gaps or []}
     how = written(delimiter, decimal, encoding, dates)
@@ -94,18 +94,6 @@ def run(
 def _typed(said: Mapping[str, Sequence[str | None]]) -> str:
     """Options as they are typed, each with its values."""
     return "".join(f" {option} {word(value)}" for option, values in said.items() for value in values if value)
-
-
-def _check_name(name: str) -> None:
-    """Raises WrongUsage for a name that no model can have."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from service.contract.requests import MODEL_NAME, ModelName
-
-    try:
-        TypeAdapter(ModelName).validate_python(name)
-    except ValidationError:
-        raise WrongUsage(f"{name[:100]}: {MODEL_NAME}") from None
 
 
 def _make(client: Client, body: dict[str, Any], replace: bool) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 from typer import Option
 
 from service.cli.connection import connected
-from service.cli.exits import DONE
-from service.cli.names import VersionName, number_of
+from service.cli.exits import DONE, WrongUsage
+from service.cli.names import VersionName, number_of, version_of
 from service.cli.options import Json, Reason, reason_of
 from service.cli.output import print_result
 from service.learning.wording import counted
@@ -23,20 +23,31 @@ def run(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Makes a version live by hand, one that was held for one, and says which batches it lacks."""
-    model, number = number_of(name)
+    """Makes a version live by hand, one that was held for one, and says which batches it lacks. With --auto the
+    version may be left out: the live one stays."""
+    named = version_of(name)
+    model, number = (named.model, None) if auto and named.version in (None, "live") else number_of(name)
     with connected() as client:
         remote = client.model(model)
-        done = remote.promote(number, reason_of(reason), if_live=if_live)
+        info = remote.info()
+        number = info.live_version if number is None else number
+        if number is None:
+            raise WrongUsage(f"{model} has no live version. Name one by its number, such as {model}@1.")
+        stays = auto and number == info.live_version and if_live in (None, number)
+        done = None if stays else remote.promote(number, reason_of(reason), if_live=if_live)
         if auto:
-            remote.configure(promotion="auto")
-    lines = [f"● Live: version {done.version}."]
-    if done.left_out:
+            info = remote.configure(promotion="auto")
+    lines = [f"● Live{' already' if stays else ''}: version {number}."]
+    if done is not None and done.left_out:
         lines.append(
             f"  It lacks {counted(len(done.left_out), 'batch', 'batches')}, which wait: {', '.join(done.left_out)}"
         )
     if auto:
         lines.append("  New versions go live by themselves once they pass every check.")
-    lines.append(f"  Undo: tsuika rollback {model}")
-    print_result("promote", done.model_dump(mode="json"), lines, as_json)
+    elif info.promotion == "manual":
+        lines.append(f"  New versions wait until you promote them. To let them go live: tsuika promote {model} --auto")
+    if not stays:
+        lines.append(f"  Undo: tsuika rollback {model}")
+    members = {"model": model, "version": number, "left_out": []} if done is None else done.model_dump(mode="json")
+    print_result("promote", members | {"promotion": info.promotion}, lines, as_json)
     return DONE

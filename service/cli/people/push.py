@@ -23,7 +23,7 @@ from service.cli.files.readers import open_file
 from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of, only_numbers
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
-from service.cli.names import ModelName
+from service.cli.names import ModelName, check_name
 from service.cli.options import (
     ASK,
     Dates,
@@ -135,16 +135,19 @@ def _interruptible(model: str) -> Iterator[Callable[[Look], Look]]:
 
 
 def _known(remote: RemoteModel, path: Path) -> Model:
-    """The model. Raises ClientError that says how to make it where there is none."""
+    """The model. Raises ClientError that says how to make it where there is none, and WrongUsage where there can be
+    none."""
     from service.client import NotFound
     from service.client.errors import ClientError
 
     try:
         return remote.info()
     except NotFound as missing:
+        check_name(remote.name)
         archived = (missing.problem.model_extra or {}).get("archived")
         which, name = ("another one", "NAME") if archived else ("it", remote.name)
-        raise ClientError(f"{missing.detail} Make {which} for this file: tsuika init {name} {path}") from missing
+        made = f"Make {which} for this file: tsuika init {name} {word(str(path))}"
+        raise ClientError(f"{missing.detail} {made}") from missing
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:

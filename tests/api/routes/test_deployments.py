@@ -99,6 +99,16 @@ def test_with_rebase_the_update_is_learned_again(api: Api) -> None:
     assert served(api) == 3
 
 
+def test_rebase_learns_no_batch_that_was_taken_back(api: Api) -> None:
+    batches = three_versions(api)
+    for gone, left in ((batches[1], batches[:1]), (batches[0], [])):
+        with api.runtime.database.writing() as session:
+            session.get_one(Batch, gone).retracted_at = now()
+        response = api("POST", f"{MODEL}/deployments", {"version": 2, "rebase": True})
+        assert response.json().get("batches", []) == left
+    assert (response.status_code, "nothing is left to learn again" in response.json()["detail"]) == (409, True)
+
+
 def test_a_version_with_a_retracted_batch_goes_live_by_no_way(api: Api) -> None:
     batches = three_versions(api)
     api.ok("POST", f"{MODEL}/rollback", {"to": 1})

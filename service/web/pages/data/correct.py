@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from service.contract.enums import BatchState
+from service.contract.inputs import takes_out
 from service.contract.resources import Batch, Suspects, Update
-from service.contract.tables import TableInput
 from service.web.forms import GENERAL
 from service.web.kinds import kind_of
 from service.web.pages.data.rows import look
@@ -50,7 +50,7 @@ def ask(view: View) -> Answer:
         "looked": looked,
         "suggested": suggested,
         "classes": model.classes if len(model.classes) <= MOST_CLASSES else [],
-        "takes_out": not (isinstance(model.input, TableInput) and model.input.growing),
+        "takes_out": takes_out(model.input),
         "takes_suggested": kind.takes_suggested,
         "taken": takes,
         "form": {**view.form, **taken},
@@ -64,14 +64,16 @@ def act(view: View) -> Answer:
     """Orders the correction, and shows its update; fills in what is suggested instead, to be looked at, where asked."""
     if TAKE in view.form:
         return ask(view)
-    batch, kind = view.params["batch"], kind_of(view.model().target)
+    batch, model = view.params["batch"], view.model()
+    kind = kind_of(model.target)
     labels = {
         number: kind.read(label.strip()) or None
         for field, label in view.form.items()
         if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
     }
     if not labels:
-        return ask(view.wrong({GENERAL: view.words("correct.nothing")}))
+        nothing = "nothing" if takes_out(model.input) else "nothing_right"
+        return ask(view.wrong({GENERAL: view.words(f"correct.{nothing}")}))
     order = {"rows": labels, "reason": view.form.get("reason", "")}
     update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.contract.enums import Verdict
+from service.contract.enums import Outcome, Verdict
 from service.contract.reports import AnyReport
 from service.contract.resources import Batch, Model, Update
 from service.contract.version_resources import Lineage, Version
@@ -38,14 +38,17 @@ def show(view: View) -> Answer:
     kind = kind_of(model.target)
     retracted = all_taken_back(view) if not version.live and version.erased_at is None else set()
     barred = not retracted.isdisjoint(version.batches)
+    ordered = version.live and verdict not in (Verdict.PROMOTED, None)
+    said = short(verdict, report, words)
     facts = {
         "model": model,
         "version": version,
         "update": update,
         "report": report,
-        "short": short(verdict, report, words),
+        "short": words("verdict.by_order", verdict=said) if ordered else said,
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "then": words("version.then") if verdict is Verdict.PROMOTED and not version.live else "",
+        "then": words("version.then") if ordered or (verdict is Verdict.PROMOTED and not version.live) else "",
+        "by_hand": ordered and report is not None and report.gate.outcome is Outcome.PASS,
         "why": verdict_sentence(verdict, version.number, version.parent, report, words),
         "method": method_sentence(update, report, words) if update is not None else "",
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),

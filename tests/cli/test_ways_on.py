@@ -1,0 +1,122 @@
+"""What a verb proposes to do next can be done, and what cannot be done is not proposed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import httpx
+
+from service.cli.exits import DONE, ERROR, HELD, USAGE
+from service.client import Client
+from tests.cli.test_people import CENTRES, HEADER, Tsuika, rows, save, tsuika
+
+__all__ = ["tsuika"]  # a fixture
+
+
+def taught(tsuika: Tsuika, folder: Path, model: str, files: int = 2) -> None:
+    """A model with so many versions, each live when it was made, which waits for a person from now on."""
+    for seed in range(files):
+        file = save(folder / f"{seed}.csv", rows(["apple", "pear"], 30, seed))
+        assert seed or tsuika("init", model, file).code == DONE
+        assert tsuika("push", model, file, "--method", "ridge").code == DONE
+    with Client() as client:
+        client.model(model).configure(promotion="manual")
+
+
+def promotion(model: str) -> str:
+    with Client() as client:
+        return client.model(model).info().promotion
+
+
+def page(path: str) -> str:
+    """What a page of a model shows."""
+    return httpx.get(f"{os.environ['TSUIKA_URL']}/models/{path}", timeout=60).raise_for_status().text
+
+
+def test_later_versions_go_live_again_whatever_is_live(tsuika: Tsuika, tmp_path: Path) -> None:
+    taught(tsuika, tmp_path, "heath")
+    for name in ("heath@2", "heath", "heath@live"):
+        done = tsuika("promote", name, "--auto")
+        assert (done.code, promotion("heath")) == (DONE, "auto"), done
+        assert done.out.startswith("● Live already: version 2.\n  New versions go live by themselves")
+        with Client() as client:
+            client.model("heath").configure(promotion="manual")
+    assert tsuika("promote", "heath").code == USAGE, "nothing would change"
+    elsewhere = tsuika("promote", "heath", "--auto", "--if-live", "1")
+    assert (elsewhere.code, promotion("heath")) == (ERROR, "manual"), elsewhere
+    by_hand = tsuika("promote", "heath@1", "--reason", "better")
+    assert "New versions wait until you promote them. To let them go live: tsuika promote heath --auto" in by_hand.out
+    told = tsuika("promote", "heath", "--auto", "--json").json
+    assert (told["model"], told["version"], told["promotion"]) == ("heath", 1, "auto")
+
+
+def test_of_a_ready_version_that_was_promoted_the_report_says_so(tsuika: Tsuika, tmp_path: Path) -> None:
+    taught(tsuika, tmp_path, "lea")
+    held = tsuika("push", "lea", save(tmp_path / "next.csv", rows(["apple", "pear"], 30, 5)), "--method", "ridge")
+    assert held.code == HELD
+    assert "\nReady: version 3 passed every check and waits for you." in tsuika("report", "lea@3").out
+    assert tsuika("promote", "lea@3", "--reason", "looked").code == DONE
+    report = tsuika("report", "lea@3").out
+    assert "\nLive: version 3. It passed every check and was promoted by hand.\n" in report
+    assert "waits for you" not in report
+    shown = page("lea/versions/3")
+    assert "live by order (ready: it passed every check)" in shown
+    assert ("It passed every check and was promoted by hand." in shown, "waits for you" in shown) == (True, False)
+
+
+def test_a_rollback_that_is_refused_names_the_version_that_it_would_go_to(tsuika: Tsuika, tmp_path: Path) -> None:
+    taught(tsuika, tmp_path, "moor")
+    held = tsuika("push", "moor", save(tmp_path / "held.csv", rows(["apple", "pear"], 30, 5)), "--method", "ridge")
+    assert held.code == HELD
+    with Client() as client:
+        client.model("moor").configure(promotion="auto")
+    bad = save(tmp_path / "bad.csv", rows(["apple", "pear"], 30, 6))
+    batch = tsuika("push", "moor", bad, "--method", "ridge", "--json").json["batches"][0]
+    assert tsuika("correct", "moor", batch, "--row", "0=pear", "--reason", "looked").code == DONE
+    refused = tsuika("rollback", "moor", "--reason", "to see it")
+    said = rf"Version 4 learned batch {batch}, which was retracted\. To go back: (tsuika rollback moor --to 2)$"
+    assert refused.code == ERROR
+    assert re.search(said, refused.err.rstrip()), refused.err
+    assert tsuika("rollback", "moor", "--to", "2", "--reason", "as it was printed").code == DONE
+
+
+def test_rows_that_cannot_be_taken_out_are_not_proposed_to_be(tsuika: Tsuika, tmp_path: Path) -> None:
+    header = [*HEADER[:-1], "market", "label"]
+
+    def table(seed: int) -> list[list[str]]:
+        return [[*row[:-1], "south" if k % 3 else "north", row[-1]] for k, row in enumerate(rows([*CENTRES], 40, seed))]
+
+    first, wrong = save(tmp_path / "first.csv", table(0), header), table(1)
+    assert "market (category)" in tsuika("init", "wold", first).out
+    assert tsuika("push", "wold", first, "--method", "ridge").code == DONE
+    for row in range(9, 45, 6):
+        wrong[row][-1] = "pear"
+    second = save(tmp_path / "second.csv", wrong, header)
+    batch = tsuika("push", "wold", second, "--method", "ridge", "--json").json["batches"][0]
+    listed = tsuika("correct", "wold", batch, "--suspects")
+    assert (listed.code, f"tsuika correct wold {batch} --row N=LABEL\n" in listed.out) == (DONE, True), listed.out
+    empty = tsuika("correct", "wold", batch, save(tmp_path / "right.csv", [["9", ""]], ["row", "label"]))
+    assert (empty.code, 'column "label" is empty. Say what is right of row 9' in empty.err) == (USAGE, True), empty.err
+    for said in (listed.out, empty.err):
+        assert re.search(r"take[ns-].*out", said) is None, said
+    shown = page(f"wold/batches/{batch}")
+    assert ("each gets what is right." in shown, "taken out" in shown) == (True, False)
+    refused = tsuika("correct", "wold", batch, "--take-out", "9", "--reason", "looked")
+    assert (refused.code, "can be corrected, not be taken out" in refused.err) == (ERROR, True), refused.err
+
+
+def test_no_command_names_a_batch_that_was_taken_back(tsuika: Tsuika, tmp_path: Path) -> None:
+    taught(tsuika, tmp_path, "croft", 1)
+    named = [dict(zip(HEADER[:-1], map(float, row), strict=False)) for row in rows(["apple", "pear"], 60, seed=9)]
+    with Client() as client:
+        good = client.model("croft").add_batch(named[:60], ["apple", "pear"] * 30)
+        gone = client.model("croft").add_batch(named[60:], ["apple", "pear"] * 30)
+    assert tsuika("learn", "croft", "--method", "ridge").code == HELD
+    assert tsuika("retract", "croft", gone.id, "--reason", "not mine").code == DONE
+    again = tsuika("rebase", "croft@2")
+    assert (again.code, gone.id in again.out) == (HELD, False), again.out
+    [back] = re.findall(r"Take the rows back: tsuika (retract croft \S+)", again.out)
+    assert back.endswith(good.id)
+    assert tsuika(*back.split(), "--reason", "as it was printed").code == DONE
