@@ -82,12 +82,15 @@ TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
         (rf"GET {_MODEL}/(?:versions says|aliases lists)", r"tsuika versions \1 says"),
         (r"GET /v1/keys lists", "tsuika keys list lists"),
         (r"\(the page of their batch, or POST \.\.\./batches/(\S+)/corrections\)", r"(tsuika correct MODEL \1)"),
-        (r"\bcorrect gives rows", "tsuika correct gives rows"),
-        (r"\bPOST \.\.\./retractions", "tsuika retract"),
+        (r'client\.model\("[^"]+"\)\.correct\(batch, \{\.\.\.\}\) gives rows', "tsuika correct gives rows"),
+        (r'(?:\bPOST \.\.\./retractions|client\.model\("[^"]+"\)\.retract\(batch\))', "tsuika retract"),
         (r"\(tsuika delete-class, or DELETE [^)]*\)", "(tsuika delete-class)"),
         (r"DELETE /v1/models/…/classes/([^\s,)]+)", _unquoted("tsuika delete-class MODEL")),
         (r'client\.model\("([^"]+)"\)\.delete_class\("(.+?)"\)(?=[,)]| and )', _of_model("tsuika delete-class")),
-        (r"A new one is declared first: POST \.\.\./classes", "A new one: --new-classes"),
+        (
+            r"A new one is declared first: (POST \.\.\./classes|client\.model\(.+?\)\.declare\(name\))",
+            "A new one: --new-classes",
+        ),
         (r"lists them \(batch\.new_values\)", "lists them with --json"),
     )
 ]

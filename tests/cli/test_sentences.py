@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.cli.connection import in_options
+from service.client.calls import as_calls
 from service.learning.data.slips import class_notes
 from service.web.words import Words
 from tests.client.test_result import result
@@ -45,3 +46,15 @@ def test_no_http_is_left_where_a_batch_is_taken_back() -> None:
     ):
         assert "tsuika retract" in in_options(sentence)
         assert "POST" not in in_options(sentence) + Words("en").said(sentence)
+
+
+def test_a_call_of_the_client_is_a_verb_in_a_terminal() -> None:
+    for sentence, typed in [
+        ("POST .../corrections gives rows other labels.", "tsuika correct gives rows other labels."),
+        (
+            '"z" is no class. A new one is declared first: POST .../classes.',
+            '"z" is no class. A new one: --new-classes.',
+        ),
+        ("Take the batch back: POST .../retractions.", "Take the batch back: tsuika retract."),
+    ]:
+        assert in_options(as_calls(sentence, "digits")) == typed
