@@ -78,8 +78,9 @@ def run(
             rights = once_each([*typed(row or (), take_out or ()), *of_file])
         new = _new_classes(rights.values(), info, named_classes(new_classes))
         why = reason_of(reason)
-        _check(remote.batch(batch), rights)
-        if new:
+        known = remote.batch(batch)
+        _check(known, rights)
+        if new and known.retracted_at is None:  # the service says of one that was taken back where its rows are
             remote.declare(*new)
         with learning(None) as show:
             update = _correct(remote, batch, rights, info, why, show)
@@ -87,9 +88,7 @@ def run(
 
 
 def _check(batch: Batch, rights: Mapping[int, Right]) -> None:
-    """Before a class is declared. Raises WrongUsage for rows that the batch does not have, and one taken back."""
-    if batch.retracted_at is not None:
-        raise WrongUsage(f"Batch {batch.id} was taken back already. {NOTHING}")
+    """Before a class is declared. Raises WrongUsage for rows that the batch does not have."""
     last = batch.rows - 1
     if wrong := next((said for row, said in rights.items() if row > last), None):
         at = f"{wrong.place}: " if wrong.place else ""
