@@ -32,7 +32,6 @@ LOOKED_AT = dict.fromkeys(
 )
 WITHOUT = {
     **LOOKED_AT,
-    "promote-taken-back": "it may not go live: what waits is one link away",
     "cancel-ended": "nothing can be stopped any more",
     "update-waiting": "it is watched; to stop it is the exception",
     "update-running": "it is watched; to stop it is the exception",
