@@ -213,9 +213,10 @@ class UpdateContext(ABC):
 
 def usual_rows(data: Data, first: bool) -> Array | None:
     """Rows that show what lies beyond the scale of the model as a rule: trusted ones, of a first version those that its
-    scale was fitted to. None where it was declared, and of a first table, whose notes say what to declare. [n, ...]"""
+    scale was fitted to. None where rows were deleted, where the scale was declared, and of a first table, whose notes
+    say what to declare. [n, ...]"""
     if not first:
-        return data.exam.inputs
+        return data.exam.inputs if data.kept_rows else None
     fitted = isinstance(data.input, VectorInput) and declared_scale(data.input) is None
     return data.batch.inputs if fitted else None
 

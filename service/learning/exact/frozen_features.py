@@ -207,7 +207,7 @@ def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: LiftR
 
 
 def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
-    was, named = (" and ".join(lift.kind for lift in lifts) or "none" for lifts in (before, now))
+    was, named = (", ".join(lift.kind for lift in lifts) or "none" for lifts in (before, now))
     if was == named:
         named += " of another width"
     return (
