@@ -35,7 +35,6 @@ WITHOUT = {
     "cancel-ended": "nothing can be stopped any more",
     "update-waiting": "it is watched; to stop it is the exception",
     "update-running": "it is watched; to stop it is the exception",
-    "dispute-settled": "what can be done now is on other pages",
     "compare-hostile": "there is one version: nothing else can be chosen",
 }
 """Pages without a main button, by the name of their picture, and why; all others have one."""
