@@ -47,7 +47,7 @@ def compared(x: Floats) -> Iterator[tuple[tuple[str, str], bool]]:
                 own = _learned(batch.inputs, most)
                 data = SimpleNamespace(input=spec, batch=own, kept_rows=len(known), kept=lambda known=known: known)
                 slips = column_slips(cast(Data, data), WrongColumns())
-                yield (way, sent), slips is not None and bool(slips.factors or slips.mixed or slips.filled)
+                yield (way, sent), slips is not None and slips.found
 
 
 def _learned(x: Floats, size: int) -> LearnedRows:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,11 +55,12 @@ def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
     before = _sampled(known)
     alone = _each(rows, policy.min_rows)
     stricter = policy.model_copy(update={"p": policy.p / (len(alone) + 1)})
-    for batch, part in alone:
-        slips = _slips(data, names, _Columns(before, _sampled(part), places, stricter))
-        if slips.factors or slips.mixed or slips.filled:
-            return replace(slips, rows=len(part), batch=batch)
-    return replace(_slips(data, names, _Columns(before, _sampled(rows), places, stricter)), rows=len(rows))
+    for batch, part in [*alone, ("", rows)]:
+        columns = _Columns(before, _sampled(part), places, stricter)
+        slips = ColumnSlips(len(part), *_slips(names, columns, isinstance(data.input, TableInput)), batch)
+        if slips.found:
+            break
+    return slips
 
 
 def _each(rows: Rows, least: int) -> list[tuple[str, Rows]]:
@@ -73,14 +73,16 @@ def _each(rows: Rows, least: int) -> list[tuple[str, Rows]]:
     return [(rows.batches[b], rows.take(np.flatnonzero(rows.batch == b))) for b in largest.tolist() if b in enough]
 
 
-def _slips(data: Data, names: Sequence[str], columns: _Columns) -> ColumnSlips:
+def _slips(
+    names: Sequence[str], columns: _Columns, table: bool
+) -> tuple[dict[str, float], dict[str, str], dict[str, float | None]]:
+    """-> `factors`, `mixed` and `filled` of `ColumnSlips`"""
     moved = [k for k in range(len(names)) if columns.moved(k)]
-    table = isinstance(data.input, TableInput)
     mixed = columns.mixed(moved) if table else {}
     factors = {names[k]: factor for k in moved if k not in mixed and (factor := columns.factor(k)) is not None}
     filled = {names[k]: value for k in moved if table for value in columns.filled(k)}
     held = {names[k]: names[other] for k, other in mixed.items()}
-    return ColumnSlips(len(columns.batch), factors, held, filled)
+    return factors, held, filled
 
 
 def _numbers(spec: InputSpec) -> tuple[list[str], list[int]]:

@@ -33,6 +33,11 @@ class ColumnSlips:
     filled: Mapping[str, float | None]
     batch: str = ""
 
+    @property
+    def found(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.factors or self.mixed or self.filled)
+
 
 def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
     """Rule 13: columns look mixed up, in another unit, or filled with one value."""
