@@ -11,10 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import problems
@@ -55,6 +57,8 @@ log = logging.getLogger("tsuika.requests")
 
 SLOW_SECONDS = 1.0
 """A request that takes so long has a line in the log, however it ends."""
+QUIET_SECONDS = 3.0
+"""So long nobody must have asked for a page before the one of all calls is made of what takes most of a second."""
 GONE = 499
 """Counts as the status of what nobody waited for."""
 HEALTH = "health"
@@ -70,7 +74,7 @@ class Dispatcher:
         self._open = 0
         self._site: Site | None = None
         self._loading = threading.Lock()
-        self._shown = False
+        self._then: asyncio.TimerHandle | None = None
 
     @property
     def open_requests(self) -> int:
@@ -98,7 +102,19 @@ class Dispatcher:
                 from service.web.site import Site
 
                 warm()
+                with suppress(NoMatchFound):  # looking for a name derives what each route's first call would wait for
+                    self.app.url_path_for("")
                 self._site = Site(self, self.context.runtime.settings.max_body_bytes)
+
+    def _write_description_soon(self) -> None:
+        """Somebody looks at pages, and may go on to that of all calls; no page waits for what it needs."""
+        if self._then is not None:
+            self._then.cancel()
+        loop = asyncio.get_running_loop()
+        self._then = loop.call_later(QUIET_SECONDS, self._write_description, loop)
+
+    def _write_description(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_in_executor(None, getattr, self.app, "written_description")
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""
@@ -138,9 +154,7 @@ class Dispatcher:
             assert self._site is not None
             answer.site, answer.taken, answer.route = self._site, True, self._site.route_at(scope["path"])
             await self._site(scope, receive, answer.send)
-            if not self._shown:  # somebody looks at pages: the one of all calls is made of what takes most of a second
-                self._shown = True
-                asyncio.get_running_loop().run_in_executor(None, getattr, self.app, "written_description")
+            self._write_description_soon()
             return
         if (key := key_to_read_by(scope)) is not None:
             scope[SIGNED_IN] = f"Bearer {key}"

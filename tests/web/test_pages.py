@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -20,6 +21,7 @@ from service.learning.data.target_grid import NumberGrid
 from service.registry import models
 from service.registry.sql.tables import Batch, Version
 from service.registry.sql.tables import Update as Row
+from service.server import dispatch
 from service.web.addresses import ROOTS, is_page
 from service.web.frame import POLICY
 from service.web.kinds.class_kind import matrix
@@ -67,13 +69,28 @@ def test_every_page_lies_beneath_a_root_that_the_server_knows() -> None:
         assert not is_page(path)
 
 
-def test_nothing_of_the_pages_is_made_before_one_is_asked_for(person: Person) -> None:
+def test_nothing_of_the_pages_is_made_before_one_is_asked_for(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "QUIET_SECONDS", 0.0)
     person.api.ok("GET", "/v1/models")
     assert person.api.door._site is None
     assert "written_description" not in vars(person.api.door.app)
     person.looks("/")
     assert person.api.door._site is not None
-    until(lambda: "written_description" in vars(person.api.door.app))  # what the page of all calls is made of
+
+    def written() -> bool:
+        person.api.runner.run(asyncio.sleep(0.01))  # timers are looked at while its event loop runs
+        return "written_description" in vars(person.api.door.app)
+
+    until(written)  # what the page of all calls is made of
+
+
+def test_a_page_does_not_wait_for_what_the_page_of_all_calls_needs(person: Person) -> None:
+    person.looks("/")
+    first = person.api.door._then
+    person.looks("/")
+    assert first is not None
+    assert first.cancelled()
+    assert "written_description" not in vars(person.api.door.app)
 
 
 def test_the_first_page_says_how_to_begin(make_api: MakeApi) -> None:
