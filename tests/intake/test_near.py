@@ -42,6 +42,27 @@ def test_another_word_is_not_near_and_a_slip_in_three_letters_is() -> None:
     assert near == {"models": [], "student": [], "aeg": ["age"], "helpp": ["help"]}
 
 
+@pytest.mark.parametrize(
+    ("slip", "known", "near"),
+    [
+        ("桃", ["桜", "犬", "魚", "松"], ["桜", "松"]),
+        ("犬", ["大", "猫", "桜"], ["猫"]),
+        ("海", ["桜", "犬"], []),
+        ("東京部", ["東京都", "大阪府"], ["東京都"]),
+        ("桜桃", ["桜花", "紅梅", "梅"], ["桜花"]),
+        ("紅葉", ["桜花", "桃"], []),
+        ("ネゴ", ["イヌ", "ネコ"], ["ネコ"]),
+        ("さば", ["さけ", "さは"], ["さは"]),
+        ("강", ["감", "말"], ["감"]),
+        ("ab", ["ac"], []),
+    ],
+)
+def test_a_slip_in_a_short_name_of_ideographs_or_syllables_is_near(
+    slip: str, known: list[str], near: list[str]
+) -> None:
+    assert near_matches([slip], known) == {slip: near}
+
+
 def test_what_differs_in_case_alone_is_the_nearest() -> None:
     assert near_matches(["PARIS"], ["Parish", "Lyon", "Paris"]) == {"PARIS": ["Paris", "Parish"]}
     many = [*words(10_000, random.Random(0)), "Paris"]

@@ -30,7 +30,7 @@ from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.recent_batches import familiar, farthest, outlying_from
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, LEAST_ROWS, covered
-from service.learning.evaluation.numbers.measure_numbers import SHRUNK, fifths, remembered
+from service.learning.evaluation.numbers.measure_numbers import FAR, beside_median, fifths, remembered
 from service.learning.evaluation.numbers.number_answers import as_targets, expected_targets
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.yardsticks import beside_mean, reported, skill
@@ -41,11 +41,6 @@ from service.learning.gate.numbers.number_words import YARDSTICKS
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.update_data import Data
 from service.learning.wording import rows as counted_rows
-
-FAR = 12.0
-"""Until tested batches say what is usual, a target is far off where its error is so many times the median of its batch:
-no normal error lies there, of Laplace's 2 in 10,000, of Student's with three degrees of freedom 3 in 1,000. Three
-of 120 made-up rows with ten times their target lie 14 to 40 medians off, by heads that learned the other two."""
 
 
 def target_of(data: Data) -> NumberTarget:
@@ -252,12 +247,7 @@ def _outliers(assessment: NumberAssessment) -> list[OutlierRow]:
 def left_out_outliers(grid: NumberGrid, rows: Rows, goals: Floats, answers: Floats) -> list[OutlierRow]:
     """Rows whose target is far from what heads answer that did not learn this row, farthest first. goals, answers
     [n, k]: in units; NaN where there is no such head"""
-    error = np.abs(goals - answers)
-    answered: Bools = np.asarray(np.isfinite(error).all(1))
-    if not answered.any():
-        return []
-    usual = np.maximum(np.median(error[answered], axis=0), SHRUNK)
-    ratio: Floats = np.where(answered[:, None], error / usual, 0.0)
+    ratio = beside_median(goals, answers)
     far, values = np.argwhere(np.asarray(ratio > FAR)), as_targets(grid, answers, goals, rows.targets)
     order = np.argsort(-ratio[far[:, 0], far[:, 1]], kind="stable")[:MOST_OUTLIERS]
     return [_outlier(grid, rows, int(k), int(row), values[row]) for row, k in far[order]]

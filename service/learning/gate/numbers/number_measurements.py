@@ -277,9 +277,10 @@ class NumberMeasured:
     finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known ·
     fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself
     · moved: one of the last promoted batches showed that the stream has moved · new_source: that of all rows of the
-    update, where the base has learned none of it · resettled: harm, regions and own are beside what its settings make
-    without the batch · beyond: which columns are far off the scale, as a sentence without its end · numbering: a
-    sentence on those of them that may only number rows.
+    update, where the base has learned none of it · few_far: few targets of the update are far out, the others are not ·
+    resettled: harm, regions and own are beside what its settings make without the batch · beyond: which columns are far
+    off the scale, as a sentence without its end · numbering: a sentence on those of
+    them that may only number rows.
     """
 
     live: int | None
@@ -289,6 +290,7 @@ class NumberMeasured:
     fades: bool = False
     moved: bool = False
     new_source: str = ""
+    few_far: bool = False
     resettled: bool = False
     columns: ColumnSlips | None = None
     beyond: str = ""

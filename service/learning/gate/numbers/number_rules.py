@@ -17,6 +17,7 @@ that, and errors on it rise with any other row. Of ten honest streams three of t
 LACKING = 0.2
 """Part of a batch that no head has seen which answers its own rows."""
 NEW_SOURCE = "Is it in their unit? If so, give it a model of its own, or a column that tells sources apart."
+FEW_FAR = "A few of its targets are far out: correct these rows, or take them out."
 OLD_ROWS = "Do these targets agree with those of older rows? If they do, send rows like the older ones along."
 
 
@@ -100,7 +101,9 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     remedy = OLD_ROWS
     if own_fell(number) and not just_moved(measured, number):  # said beforehand, it would pass
         remedy = f"{OLD_ROWS} {MEANT}"
-    if measured.new_source:
+    if measured.few_far:
+        remedy = FEW_FAR
+    elif measured.new_source:
         begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others', NEW_SOURCE
     what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
     return Finding(what, harm.rise, limit, fires, remedy)

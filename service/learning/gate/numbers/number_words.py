@@ -37,9 +37,11 @@ class NumberWords(VerdictWords[NumberReport]):
         """Says, too, that what was rejected for few rows waits all the same."""
         if not report.few_far_out:
             return ""
-        several = len({row.batch for row in report.batch.far_rows}) > 1
-        waits, it = ("These batches wait, and are", "them") if several else ("The batch waits, and is", "it")
-        how = f" {waits} learned with all that waits: take {it} back once you have sent the rows mended."
+        batches = sorted({row.batch for row in report.batch.far_rows})
+        waits, it = ("These batches wait, and are", "them") if len(batches) > 1 else ("The batch waits, and is", "it")
+        one = "this row, take it" if len(report.batch.far_rows) == 1 else "these rows, take them"
+        where = f"the page of their batch, or POST .../batches/{batches[0]}/corrections"
+        how = f" {waits} learned with all that waits: correct {one} out ({where}), or take {it} back."
         return f" {_rows_far_out(report)}{how if verdict is Verdict.REJECTED else ''}"
 
 

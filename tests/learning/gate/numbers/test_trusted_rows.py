@@ -151,6 +151,19 @@ def test_what_a_new_source_does_to_old_rows_is_said_of_it(stream: Stream, batch:
     assert report.why.endswith("or a column that tells sources apart.")
 
 
+def test_what_a_few_rows_of_a_new_source_do_is_said_of_them(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch[0], batch[1].copy()
+    targets[[3, 20, 41]] *= 100
+    candidate = answers(stream.assessment(inputs, targets), 2.0, own=0.5)
+    report = stream.judged(inputs, targets, candidate=candidate, new_source="south")
+    rule = next(rule for rule in report.rules if rule.name == "forgets")
+    assert rule.why.startswith("It forgot: errors ")
+    assert rule.why.endswith("A few of its targets are far out: correct these rows, or take them out.")
+    shifted = stream.judged(inputs, batch[1] * 100, candidate=candidate, new_source="south")
+    rule = next(rule for rule in shifted.rules if rule.name == "forgets")
+    assert rule.why.startswith('"south", a source that is new, is unlike the others'), rule.why
+
+
 def test_few_rows_of_batches_that_still_count_do_not_judge(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     worse = answers(a, 2.0)
