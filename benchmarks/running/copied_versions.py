@@ -12,7 +12,7 @@ from service.registry import models
 from service.registry.batches import new_batch_id
 from service.registry.callers import audit
 from service.registry.deployments import BY_GATE
-from service.registry.sql.ids import new_id
+from service.registry.ids import new_id
 from service.registry.sql.learned import EVERY
 from service.registry.sql.tables import Batch, Deployment, LedgerEntry, NamedBatch, Table, Update, UpdateEvent, Version
 from service.runtime import Runtime

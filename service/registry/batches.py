@@ -18,11 +18,11 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
+from service.registry.ids import new_id
 from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import among, clock
-from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, NamedBatch, Update, Version
 

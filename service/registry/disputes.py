@@ -16,9 +16,9 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, updates, versions
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import ANONYMOUS, SERVICE
+from service.registry.ids import new_id
 from service.registry.sql.conditions import RETRACTED
 from service.registry.sql.database import clock
-from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Deployment, Dispute, Model, NamedBatch, Update
 

@@ -15,8 +15,8 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
+from service.registry.ids import new_id
 from service.registry.sql.database import among, clock
-from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, NamedBatch, Update, UpdateEvent, Version
 from service.telemetry import tracing

@@ -1,4 +1,4 @@
-"""Versions: facts that are written once. They can only be erased; the number stays."""
+"""Versions: facts that are written once, and which of them may go live. They can only be erased; the number stays."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, bindparam, exists, func, literal, select
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy.orm import Session, defer
 
 from service.contract import version_resources
-from service.contract.enums import Action, Outcome, UpdateKind, Verdict
+from service.contract.enums import Action, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.batches import SLIM
 from service.registry.callers import audit
-from service.registry.sql.conditions import OPEN, RETRACTED, STANDING, THERE
+from service.registry.sql.conditions import OPEN, RETRACTED, THERE
 from service.registry.sql.database import LARGEST, clock
-from service.registry.sql.learned import EVERY, difference, holds, learned_of, read
+from service.registry.sql.learned import EVERY, difference, holds, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
 
@@ -39,40 +39,11 @@ class Made:
 
 
 # made once: every swap and first prediction runs them, and making a query takes longer than running it
-_v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
 _GET_SLIM = _GET.options(SLIM)
 _UNNAMED = [defer(column) for column in (Version.whole, Version.more, Version.less, Version.shards)]
-_NUMBER = select(_v.number).where(_v.id == bindparam("id"))
-_GONE = select(_v.id).where(_v.model_id == bindparam("model_id"), _v.erased_at.is_not(None))
-_STANDING = (  # promotions that no rollback has undone, of versions not erased; rows of versions are wide: none is read
-    select(Deployment.version_id).where(
-        Deployment.model_id == bindparam("model_id"), STANDING, Deployment.version_id.not_in(_GONE)
-    )
-)
-_PROMOTED = _STANDING.order_by(Deployment.id.desc())
-_NOT_BY_GATE = (  # with what the gate said, which is read of these alone
-    _STANDING.add_columns(Version.report["gate"]["outcome"].as_string())
-    .join(Version, Version.id == Deployment.version_id)
-    .join(Update, Update.id == Version.update_id)
-    .where(
-        Deployment.by != bindparam("gate"),
-        Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT),
-    )
-    .order_by(Deployment.id.desc())
-)
-_CHAIN = select(_v.id, _v.parent_id, literal(1).label("place")).where(_v.id == bindparam("id")).cte(recursive=True)
-_CHAIN = _CHAIN.union_all(
-    select(_v.id, _v.parent_id, _CHAIN.c.place + 1).where(
-        _v.id == _CHAIN.c.parent_id, _CHAIN.c.place < bindparam("most")
-    )
-)
-_EVIDENCE = (
-    select(Version.report["batch"]["evidence"])
-    .join(_CHAIN, _CHAIN.c.id == Version.id)
-    .where(Version.report.is_not(None), _CHAIN.c.place <= bindparam("most"))
-    .order_by(_CHAIN.c.place.desc())
-)
+_version = Version.__table__.c
+_NUMBER = select(_version.number).where(_version.id == bindparam("id"))
 _RETRACTED = select(Batch.id).where(RETRACTED)
 
 
@@ -256,47 +227,6 @@ def nearest_clean(
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 
 
-def promoted(session: Session, model: Model, gate: str) -> list[int]:
-    """Ids of versions that are there and whose promotion stands, each once, newest first. gate: the name by which it
-    promotes what it passed: of those no version is read. Of 2,000 this takes 8.4 ms of a core, and 20 where each is.
-
-    The list ends with the last one that went live though the gate had not passed it: what that lost is accepted.
-    """
-    judged = session.execute(_NOT_BY_GATE, {"model_id": model.id, "gate": gate})
-    accepted = next((id_ for id_, outcome in judged if outcome not in (None, Outcome.PASS)), None)
-    ids = list(dict.fromkeys(session.scalars(_PROMOTED, {"model_id": model.id})))
-    return ids[: ids.index(accepted) + 1] if accepted is not None else ids
-
-
-def promoted_by_person(session: Session, model: Model, others: Collection[str]) -> int | None:
-    """Id of the last version whose promotion stands and was by none of `others`, if it is still there."""
-    by_person = _STANDING.where(Deployment.by.not_in(others)).order_by(Deployment.id.desc()).limit(1)
-    version_id: int | None = session.scalar(by_person, {"model_id": model.id})
-    return version_id
-
-
-def bits(session: Session, ids: Sequence[int]) -> list[tuple[int, str]]:
-    """(number, digest of what it got right) of those of these versions that have it, in that order."""
-    rows = session.execute(select(Version.id, Version.number, Version.bits).where(Version.id.in_(ids)))
-    by_id = {id_: (number, digest) for id_, number, digest in rows if digest is not None}
-    return [by_id[id_] for id_ in ids if id_ in by_id]
-
-
-def ancestors(session: Session, version: Version | None) -> list[Version]:
-    """The version and its parents, newest first."""
-    chain: list[Version] = []
-    while version is not None:
-        chain.append(version)
-        version = session.get(Version, version.parent_id) if version.parent_id is not None else None
-    return chain
-
-
-def evidence(session: Session, version: Version, most: int) -> list[dict[str, Any]]:
-    """What the batches of the version and its parents showed of each class, by the reports; of so many at most, oldest
-    first."""
-    return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
-
-
 def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[version_resources.Version]:
     """Versions of the model as the API shows them: four queries, however many they are."""
     read(session, versions)
@@ -334,68 +264,3 @@ def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> li
         }
         for version in versions
     ]
-
-
-def lineage(session: Session, model: Model, after: int = 0, before: int | None = None) -> version_resources.Lineage:
-    """Versions with a higher number than `after`, and a lower one than `before`, with their parents, oldest first."""
-    parent = aliased(Version)
-    facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
-    facts = facts.join(Update, Update.id == _v.update_id, isouter=True)
-    facts = facts.join(parent, parent.id == _v.parent_id, isouter=True)
-    between = [_v.model_id == model.id, _v.number > min(after, LARGEST)]
-    if before is not None:
-        between.append(_v.number < min(before, LARGEST))
-    made = session.execute(facts.where(*between).order_by(_v.number)).all()
-    live = by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
-    held = any(v.verdict == Verdict.HELD for v in made)
-    waiting, in_live, lacking = _held(session, model, live, between) if held else (set(), set(), set())
-    newest, passed = live.number if live is not None else 0, waiting | lacking
-    return version_resources.Lineage.model_validate(
-        {
-            "model": model.name,
-            "live_version": live.number if live is not None else None,
-            "versions": [
-                {
-                    "number": v.number,
-                    "parent": v.parent,
-                    "update": v.update_id,
-                    "verdict": v.verdict,
-                    "live": v.id == model.live_version_id,
-                    "erased": v.erased_at is not None,
-                    "waits": v.id in waiting and v.number > newest,
-                    "in_live": v.id in in_live,
-                    "overtaken": v.id in passed and v.number < newest,
-                }
-                for v in made
-            ],
-        }
-    )
-
-
-def _held(
-    session: Session, model: Model, live: Version | None, between: Sequence[ColumnElement[bool]]
-) -> tuple[set[int], set[int], set[int]]:
-    """Of held versions those that wait for a person, unless the live version is newer, those all of whose batches that
-    one has learned, and those that brought a batch which it lacks and which was not taken back.
-
-    One that learned a batch that was taken back, itself or by what it was made from, does not wait: it may not go live.
-    A challenger brings no batch.
-    """
-    brings = func.coalesce(Version.more, Version.whole, type_=JSON())
-    query = select(_v.id, _v.parent_id, brings, _v.less, Update.challenges)
-    query = query.join(Update, Update.id == _v.update_id).where(*between, Update.verdict == Verdict.HELD, THERE)
-    query = query.where(_v.id.is_distinct_from(model.live_version_id))
-    answers = live.learned if live is not None else ()
-    retracted = set(session.scalars(_RETRACTED.where(Batch.model_id == model.id)))
-    in_live, lacking, open_ = set[int](), set[int](), list[tuple[int, int | None, Sequence[str]]]()
-    for id_, parent_id, brought, less, challenges in session.execute(query):
-        if brought and challenges is None and all(holds(answers, batch) for batch in brought):
-            in_live.add(id_)
-            continue
-        if challenges is None and any(batch not in retracted and not holds(answers, batch) for batch in brought):
-            lacking.add(id_)
-        if retracted.isdisjoint(brought):
-            # a row without `less` is older than that column, and names all that its version learned
-            open_.append((id_, parent_id if less is not None else None, less or ()))
-    bad = learned_of(session, {parent_id for _, parent_id, _ in open_}, retracted)
-    return {id_ for id_, parent_id, less in open_ if bad.get(parent_id, set()) <= {*less}}, in_live, lacking

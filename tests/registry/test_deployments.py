@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Promotion, Verdict
 from service.errors import Conflict, Erased, LiveMoved
-from service.registry import batches, deployments, models, versions
+from service.registry import batches, deployments, models, standing, versions
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Deployment, Update
@@ -259,9 +259,9 @@ def test_promoted_versions_come_newest_first_each_once_and_only_those_still_ther
         first, second, third = (promoted(session, digits) for _ in range(3))
         deployments.promote(session, digits, first, "again", by="operator")
         second.erased_at = 1.0
-        assert versions.promoted(session, digits, deployments.BY_GATE) == [first.id, third.id]
+        assert standing.promoted(session, digits, deployments.BY_GATE) == [first.id, third.id]
         roll_back(session, digits)
-        assert versions.promoted(session, digits, deployments.BY_GATE) == [third.id, first.id], (
+        assert standing.promoted(session, digits, deployments.BY_GATE) == [third.id, first.id], (
             "what was undone does not count"
         )
 

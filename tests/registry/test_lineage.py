@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Conflict
-from service.registry import deployments, states, versions
+from service.registry import deployments, lineage, states, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update, Version
 from tests.registry.facts import batch, claim, model, promoted, retract, roll_back, version
@@ -25,7 +25,7 @@ def held(session: Session, model: Model, learned: Sequence[str]) -> Version:
 
 def marks(session: Session, model: Model) -> dict[int, str]:
     """What the lineage says of each version of which it says anything."""
-    nodes = versions.lineage(session, model).versions
+    nodes = lineage.resource_of(session, model).versions
     assert not any(node.waits and node.in_live for node in nodes)
     assert not any(node.overtaken and (node.waits or node.in_live) for node in nodes)
     return {n.number: "waits" if n.waits else "in live" for n in nodes if n.waits or n.in_live}
@@ -33,7 +33,7 @@ def marks(session: Session, model: Model) -> dict[int, str]:
 
 def overtaken(session: Session, model: Model) -> list[int]:
     """Held versions that the lineage calls overtaken."""
-    return [node.number for node in versions.lineage(session, model).versions if node.overtaken]
+    return [node.number for node in lineage.resource_of(session, model).versions if node.overtaken]
 
 
 def test_a_held_version_whose_batches_the_live_one_has_learned_is_in_it(database: Database) -> None:

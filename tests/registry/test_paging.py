@@ -7,8 +7,8 @@ import pytest
 from service.errors import InvalidContent, NotFound
 from service.registry import aliases, batches, deployments, models, updates, versions
 from service.registry.callers.reach import Reach
+from service.registry.ids import new_id
 from service.registry.sql.database import Database
-from service.registry.sql.ids import new_id
 from tests.registry.facts import batch, learn, model, promoted
 
 

@@ -15,7 +15,7 @@ from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
 from service.registry import batches, models, updates, versions
-from service.registry.rows import lineage
+from service.registry.rows import relearning
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 
@@ -64,7 +64,7 @@ def check_rows(session: Session, model: Model, ids: list[str]) -> None:
     live = models.live(session, model)
     removed = [b for b in ids if live is not None and b in live.learned]
     if live is not None and removed and not subtracts(live.layout, versions.shards(live), removed):
-        lineage.replayed(session, live, removed)
+        relearning.replayed(session, live, removed)
 
 
 def _check_takes_back(batch: Batch, erase: bool) -> None:

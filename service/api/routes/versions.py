@@ -21,7 +21,7 @@ from service.contract.requests import Reason
 from service.errors import Conflict, InvalidContent, NotFound
 from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
-from service.registry import aliases, deployments, models, versions
+from service.registry import aliases, deployments, lineage, models, versions
 from service.registry.sql.tables import Version
 from service.storage.artifacts import SHARDS, Store
 from service.upkeep.named_files import Name
@@ -105,7 +105,7 @@ def get_lineage(
 ) -> Response:
     """All versions with their parents, oldest first; or those after a number, before one."""
     with shared.runtime.database.reading() as session:
-        return answer(versions.lineage(session, models.get(session, model), after, before))
+        return answer(lineage.resource_of(session, models.get(session, model), after, before))
 
 
 def _pretrained(facts: Version) -> dict[str, str]:

@@ -24,8 +24,8 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, paging
 from service.registry.callers import audit
 from service.registry.callers.reach import ANY_ENDING, Reach
+from service.registry.ids import new_id
 from service.registry.sql.database import clock
-from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import ApiKey
 

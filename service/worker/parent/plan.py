@@ -12,8 +12,8 @@ from service.contract.enums import UpdateKind
 from service.errors import Conflict
 from service.learning.methods import AUTO, METHODS, as_learned
 from service.learning.retraction import subtracts
-from service.registry import batches, updates, versions
-from service.registry.rows import lineage
+from service.registry import batches, lineage, updates, versions
+from service.registry.rows import relearning
 from service.registry.sql.learned import holds
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.worker.assignment import Step
@@ -53,7 +53,7 @@ def planned(session: Session, model: Model, update: Update, base: Version | None
         return None
     adds = [b for b in update.adds or () if session.get_one(Batch, b).retracted_at is None]
     start, steps = replay(session, base, removed, adds)
-    return Plan(start, steps, removed, [*lineage.as_learned(session, base), *adds])
+    return Plan(start, steps, removed, [*relearning.as_learned(session, base), *adds])
 
 
 def _to_learn(session: Session, model: Model, update: Update, base: Version | None) -> list[str]:
@@ -107,12 +107,12 @@ def replay(
     Where the sums are enough, one solution takes out and adds; else `adds` are learned last, as `removed` was."""
     if subtracts(base.layout, versions.shards(base), removed):
         return base, [_as_learned(session, base, list(adds))]
-    start, replayed = lineage.replayed(session, base, removed)
+    start, replayed = relearning.replayed(session, base, removed)
     steps = [_as_learned(session, version, new) for version, new in replayed]
     if start is not None and start.learned and not steps:
         steps = [_as_learned(session, start, [])]  # nothing else was learned since: that version is the answer
     if adds:
-        origin = [v for v in versions.ancestors(session, base) if set(removed).intersection(v.learned)][-1]
+        origin = [v for v in lineage.ancestors(session, base) if set(removed).intersection(v.learned)][-1]
         steps.append(_as_learned(session, origin, list(adds)))
     return start, steps
 
@@ -121,7 +121,7 @@ def _as_learned(session: Session, version: Version, new: list[str]) -> Step:
     """Learns `new` as the update of that version did."""
     update = session.get_one(Update, version.update_id)
     assert update.method is not None
-    update_ids = (v.update_id for v in versions.ancestors(session, version) if v.update_id is not None)
+    update_ids = (v.update_id for v in lineage.ancestors(session, version) if v.update_id is not None)
     made_by = (session.get_one(Update, update_id) for update_id in update_ids)
     request = next((u.requested_method for u in made_by if u.requested_method is not None), None)
     by_auto = request is not None and request["name"] == AUTO

@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from service.contract.reports.class_report import Report
 from service.contract.targets import CLASS_POLICY
-from service.registry import versions
+from service.registry import lineage
 from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Lineage
 from service.worker.parent import disputes
 from service.worker.parent.kinds.kind import Kind
-from service.worker.parent.lineage import remembered
+from service.worker.parent.remembered import remembered
 
 
 class ClassKind(Kind[Report]):
@@ -20,7 +20,7 @@ class ClassKind(Kind[Report]):
         policy = CLASS_POLICY.as_stored(model.gate)
         return Lineage(
             bits=remembered(session, model, policy.slow_loss.versions),
-            evidence=versions.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
+            evidence=lineage.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
         )
 
     def settled(self, session: Session, model: Model, update: Update, report: Report, held: bool) -> Report:

@@ -9,7 +9,7 @@ from service.contract.targets import NUMBER_POLICY
 from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Lineage
 from service.worker.parent.kinds.kind import Kind
-from service.worker.parent.lineage import remembered
+from service.worker.parent.remembered import remembered
 from service.worker.parent.stopped import learn_again, stopped_before
 
 

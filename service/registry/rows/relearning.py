@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.errors import Conflict
-from service.registry import batches, versions
+from service.registry import batches, lineage, versions
 from service.registry.sql.tables import Batch, Model, Update, Version
 
 
 def as_learned(session: Session, base: Version) -> list[str]:
     """The batches of the base in the order in which its lineage learned them."""
     learned, order = frozenset(base.learned), dict[str, None]()
-    for version in reversed(versions.ancestors(session, base)):
+    for version in reversed(lineage.ancestors(session, base)):
         update = session.get(Update, version.update_id) if version.update_id is not None else None
         order |= dict.fromkeys(b for b in _brought(update) if b not in order and b in learned)
     return list(order)
@@ -30,7 +30,7 @@ def replayed(
     later version with the batches that it brought. Raises Conflict where rows that they need were deleted.
     """
     final = set(base.learned) - set(removed)
-    chain = versions.ancestors(session, base)
+    chain = lineage.ancestors(session, base)
     whole = (k for k, v in enumerate(chain) if v.erased_at is None and final.issuperset(v.learned))
     clean = next(whole, len(chain))
     start = chain[clean] if clean < len(chain) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Verdict
-from service.registry import deployments, versions
+from service.registry import deployments, standing, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update, Version
 from tests.registry.facts import model, promoted, roll_back, version
@@ -14,8 +14,8 @@ OTHERS = (deployments.BY_GATE, deployments.BY_ORDER)
 
 
 def numbers(session: Session, digits: Model) -> list[int]:
-    standing = versions.promoted(session, digits, deployments.BY_GATE)
-    return [versions.by_id(session, version_id).number for version_id in standing]
+    ids = standing.promoted(session, digits, deployments.BY_GATE)
+    return [versions.by_id(session, version_id).number for version_id in ids]
 
 
 def judged(session: Session, digits: Model, outcome: Outcome) -> Version:
@@ -63,11 +63,11 @@ def test_the_last_one_that_a_person_promoted(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
         promoted(session, digits)
-        assert versions.promoted_by_person(session, digits, OTHERS) is None
+        assert standing.promoted_by_person(session, digits, OTHERS) is None
         second = judged(session, digits, Outcome.PASS)
         by_hand(session, digits, second)
         promoted(session, digits)
-        assert versions.promoted_by_person(session, digits, OTHERS) == second.id
+        assert standing.promoted_by_person(session, digits, OTHERS) == second.id
 
 
 def test_bits_come_in_the_order_of_the_versions_that_have_them(database: Database) -> None:
@@ -76,4 +76,4 @@ def test_bits_come_in_the_order_of_the_versions_that_have_them(database: Databas
         made = [promoted(session, digits) for _ in range(3)]
         made[0].bits, made[2].bits = "1" * 64, "3" * 64
         session.flush()
-        assert versions.bits(session, [v.id for v in reversed(made)]) == [(3, "3" * 64), (1, "1" * 64)]
+        assert standing.bits(session, [v.id for v in reversed(made)]) == [(3, "3" * 64), (1, "1" * 64)]

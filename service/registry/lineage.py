@@ -1,0 +1,111 @@
+"""How versions came of one another: parents, and what a model's whole lineage says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, bindparam, func, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from service.contract.enums import Verdict
+from service.contract.version_resources import Lineage
+from service.registry import versions
+from service.registry.sql.conditions import RETRACTED, THERE
+from service.registry.sql.database import LARGEST
+from service.registry.sql.learned import holds, learned_of
+from service.registry.sql.tables import Batch, Model, Update, Version
+
+_v = Version.__table__.c
+_CHAIN = select(_v.id, _v.parent_id, literal(1).label("place")).where(_v.id == bindparam("id")).cte(recursive=True)
+_CHAIN = _CHAIN.union_all(
+    select(_v.id, _v.parent_id, _CHAIN.c.place + 1).where(
+        _v.id == _CHAIN.c.parent_id, _CHAIN.c.place < bindparam("most")
+    )
+)
+_EVIDENCE = (
+    select(Version.report["batch"]["evidence"])
+    .join(_CHAIN, _CHAIN.c.id == Version.id)
+    .where(Version.report.is_not(None), _CHAIN.c.place <= bindparam("most"))
+    .order_by(_CHAIN.c.place.desc())
+)
+
+
+def ancestors(session: Session, version: Version | None) -> list[Version]:
+    """The version and its parents, newest first."""
+    chain: list[Version] = []
+    while version is not None:
+        chain.append(version)
+        version = session.get(Version, version.parent_id) if version.parent_id is not None else None
+    return chain
+
+
+def evidence(session: Session, version: Version, most: int) -> list[dict[str, Any]]:
+    """What the batches of the version and its parents showed of each class, by the reports; of so many at most, oldest
+    first."""
+    return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
+
+
+def resource_of(session: Session, model: Model, after: int = 0, before: int | None = None) -> Lineage:
+    """Versions with a higher number than `after`, and a lower one than `before`, with their parents, oldest first."""
+    parent = aliased(Version)
+    facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
+    facts = facts.join(Update, Update.id == _v.update_id, isouter=True)
+    facts = facts.join(parent, parent.id == _v.parent_id, isouter=True)
+    between = [_v.model_id == model.id, _v.number > min(after, LARGEST)]
+    if before is not None:
+        between.append(_v.number < min(before, LARGEST))
+    made = session.execute(facts.where(*between).order_by(_v.number)).all()
+    live = versions.by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
+    held = any(v.verdict == Verdict.HELD for v in made)
+    waiting, in_live, lacking = _held(session, model, live, between) if held else (set(), set(), set())
+    newest, passed = live.number if live is not None else 0, waiting | lacking
+    return Lineage.model_validate(
+        {
+            "model": model.name,
+            "live_version": live.number if live is not None else None,
+            "versions": [
+                {
+                    "number": v.number,
+                    "parent": v.parent,
+                    "update": v.update_id,
+                    "verdict": v.verdict,
+                    "live": v.id == model.live_version_id,
+                    "erased": v.erased_at is not None,
+                    "waits": v.id in waiting and v.number > newest,
+                    "in_live": v.id in in_live,
+                    "overtaken": v.id in passed and v.number < newest,
+                }
+                for v in made
+            ],
+        }
+    )
+
+
+def _held(
+    session: Session, model: Model, live: Version | None, between: Sequence[ColumnElement[bool]]
+) -> tuple[set[int], set[int], set[int]]:
+    """Of held versions those that wait for a person, unless the live version is newer, those all of whose batches that
+    one has learned, and those that brought a batch which it lacks and which was not taken back.
+
+    One that learned a batch that was taken back, itself or by what it was made from, does not wait: it may not go live.
+    A challenger brings no batch.
+    """
+    brings = func.coalesce(Version.more, Version.whole, type_=JSON())
+    query = select(_v.id, _v.parent_id, brings, _v.less, Update.challenges)
+    query = query.join(Update, Update.id == _v.update_id).where(*between, Update.verdict == Verdict.HELD, THERE)
+    query = query.where(_v.id.is_distinct_from(model.live_version_id))
+    answers = live.learned if live is not None else ()
+    retracted = set(session.scalars(select(Batch.id).where(RETRACTED, Batch.model_id == model.id)))
+    in_live, lacking, open_ = set[int](), set[int](), list[tuple[int, int | None, Sequence[str]]]()
+    for id_, parent_id, brought, less, challenges in session.execute(query):
+        if brought and challenges is None and all(holds(answers, batch) for batch in brought):
+            in_live.add(id_)
+            continue
+        if challenges is None and any(batch not in retracted and not holds(answers, batch) for batch in brought):
+            lacking.add(id_)
+        if retracted.isdisjoint(brought):
+            # a row without `less` is older than that column, and names all that its version learned
+            open_.append((id_, parent_id if less is not None else None, less or ()))
+    bad = learned_of(session, {parent_id for _, parent_id, _ in open_}, retracted)
+    return {id_ for id_, parent_id, less in open_ if bad.get(parent_id, set()) <= {*less}}, in_live, lacking
