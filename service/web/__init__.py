@@ -16,7 +16,7 @@ behind the API. The server imports pages once it is ready, beside its work.
     forms          fields of a form; faults() puts a refusal beside its fields
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
-    estimates, verdicts, reasons    reports in words and numbers
+    reports/       what a report says, in words and numbers: estimates, verdicts, reasons
     kinds/         one file a kind of target: its figures, bars, sentences of rules, rows and answers; kind.py is the
                    contract. Pages ask `kind_of(model.target)`, and none knows which kinds there are. Keys of sentences
                    that each kind has end with its name, or with that of its bars

@@ -18,9 +18,9 @@ from service.contract.figures import amount
 from service.contract.names import seen
 from service.guessing.csv_letters import ENCODING_NAMES
 from service.web.browser import Browser
-from service.web.estimates import interval
+from service.web.reports.estimates import interval
+from service.web.reports.verdicts import within_chance
 from service.web.upload import HEAD_BYTES
-from service.web.verdicts import within_chance
 from service.web.view import Shown
 from service.web.words import LANGUAGES, Words, moment, percent, plain
 

@@ -21,7 +21,6 @@ from service.contract.version_resources import LineageNode
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
 from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage
-from service.web.estimates import Estimate, Pair, Side, share
 from service.web.kinds.class_kind import ClassKind
 from service.web.kinds.kind import AnyKind
 from service.web.kinds.number_kind import NumberKind
@@ -29,6 +28,7 @@ from service.web.pages.answers import MOST_ROWS
 from service.web.pages.predict import Pad, Unreadable, pad, question
 from service.web.pages.versions.compare import pairs, sentence
 from service.web.pages.versions.lineage import note
+from service.web.reports.estimates import Estimate, Pair, Side, share
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint

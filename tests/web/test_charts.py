@@ -15,7 +15,7 @@ from service.web.charts.axis import Axis, cut, svg, text, ticks
 from service.web.charts.changes import changes
 from service.web.charts.history import History, Mark, Step, describe, history
 from service.web.charts.losses import losses
-from service.web.estimates import Estimate, Pair, share
+from service.web.reports.estimates import Estimate, Pair, share
 from service.web.words import Words, percent
 
 

@@ -21,8 +21,8 @@ from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.kinds import KINDS
 from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
-from service.web.reasons import rule_sentence
-from service.web.verdicts import measured
+from service.web.reports.reasons import rule_sentence
+from service.web.reports.verdicts import measured
 from service.web.words import LANGUAGES, Words
 from tests.web.test_reasons import report, rule
 

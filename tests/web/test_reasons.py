@@ -37,8 +37,8 @@ from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.statistics import Agreement, Paired
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.kinds import kind_of
-from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.verdicts import short, within_chance
+from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
+from service.web.reports.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
 

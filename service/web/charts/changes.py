@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.web.charts.axis import Axis, cut, dot, line, svg, text, ticks
-from service.web.estimates import Estimate, Pair
+from service.web.reports.estimates import Estimate, Pair
 
 Drawn = tuple[Pair, Estimate, str]
 """A class or range, how good the second version is, and what stands beside it."""

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from service.contract.figures import amount
 from service.web.charts.axis import Axis, bar, cross, dot, grid, line, path, svg, text, ticks
-from service.web.estimates import Estimate
+from service.web.reports.estimates import Estimate
 from service.web.words import Words, round_percent
 
 

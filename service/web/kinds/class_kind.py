@@ -15,8 +15,8 @@ from service.contract.reports.facts import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
 from service.web.charts.axis import cut
-from service.web.estimates import SAME, Estimate, Pair, Side, interval, share
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
+from service.web.reports.estimates import SAME, Estimate, Pair, Side, interval, share
 from service.web.words import Words, percent, round_percent
 
 MOST_CLASSES, MOST_COUNTED = 20, 6

@@ -13,7 +13,7 @@ from service.contract.reports.class_report import Confusion, Report
 from service.contract.reports.facts import Rule
 from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Batch, BatchRow
-from service.web.estimates import Estimate, Pair, Side
+from service.web.reports.estimates import Estimate, Pair, Side
 from service.web.words import Words, percent
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from service.contract.reports.facts import Rule
 from service.contract.reports.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
-from service.web.estimates import Estimate, Pair, Side
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
+from service.web.reports.estimates import Estimate, Pair, Side
 from service.web.words import MANY, Words, percent, round_amount, round_percent
 
 SHOWN = 3

@@ -17,8 +17,8 @@ from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.models import held_now, overtaken
 from service.web.pages.versions.promote import learned_by, taken_back
-from service.web.reasons import verdict_sentence
-from service.web.verdicts import COLOURS, short
+from service.web.reports.reasons import verdict_sentence
+from service.web.reports.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words
 

@@ -11,8 +11,8 @@ from service.contract.resources import Page as Listed
 from service.web.charts.losses import losses
 from service.web.client import address
 from service.web.pages.data.batches import others, stopped
-from service.web.reasons import method_sentence, note_sentences, taken_back, verdict_sentence
-from service.web.verdicts import COLOURS, short
+from service.web.reports.reasons import method_sentence, note_sentences, taken_back, verdict_sentence
+from service.web.reports.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words
 

@@ -7,9 +7,9 @@ from service.contract.resources import Model
 from service.contract.resources import Page as Listed
 from service.contract.version_resources import Version, VersionSummary
 from service.web.charts.changes import changes
-from service.web.estimates import Pair, Side
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
+from service.web.reports.estimates import Pair, Side
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
 

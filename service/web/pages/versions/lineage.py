@@ -9,7 +9,7 @@ from service.contract.resources import Page as Listed
 from service.contract.version_resources import Deployment, Lineage, LineageNode
 from service.web.charts.history import Mark
 from service.web.charts.lanes import Node, lineage
-from service.web.verdicts import COLOURS
+from service.web.reports.verdicts import COLOURS
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
 

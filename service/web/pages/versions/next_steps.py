@@ -11,7 +11,7 @@ from service.contract.reports.facts import WHOLE
 from service.contract.resources import Model
 from service.contract.version_resources import Version
 from service.web.kinds import kind_of
-from service.web.verdicts import deciding
+from service.web.reports.verdicts import deciding
 from service.web.words import Words
 
 ROWS_AT_FAULT = (*WHOLE, "contradicts_everything")

@@ -9,8 +9,8 @@ from service.contract.resources import Page as Listed
 from service.contract.version_resources import Deployment, Version
 from service.web.client import address
 from service.web.forms import whole
-from service.web.reasons import verdict_sentence
-from service.web.verdicts import COLOURS, short
+from service.web.reports.reasons import verdict_sentence
+from service.web.reports.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 BATCHES = 200

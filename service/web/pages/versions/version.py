@@ -10,7 +10,6 @@ from service.contract.resources import Batch, Model, Update
 from service.contract.version_resources import Lineage, Version
 from service.web.charts.changes import APART, changes
 from service.web.client import address
-from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.data.batches import others, stopped, taken_back
@@ -19,8 +18,9 @@ from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
 from service.web.pages.versions.promote import taken_back as all_taken_back
-from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.verdicts import COLOURS, measured, rule_name, short
+from service.web.reports.estimates import Pair
+from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
+from service.web.reports.verdicts import COLOURS, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
 

@@ -15,7 +15,7 @@ from service.contract.reports import AnyReport, nothing_left
 from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
 from service.web.kinds import kind_of
-from service.web.verdicts import deciding
+from service.web.reports.verdicts import deciding
 from service.web.words import OWN, Words, moment, percent
 
 AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
