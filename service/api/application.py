@@ -35,15 +35,13 @@ from service.api.routes import (
     corrections,
     deployments,
     disputes,
-    inference,
-    invocations,
     ledgers,
     models,
-    predictions,
     retractions,
     updates,
     versions,
 )
+from service.api.routes.predicting import inference, invocations, predictions
 from service.api.update_watcher import Watcher
 from service.api.validation import invalid
 from service.errors import NotFound, TsuikaError

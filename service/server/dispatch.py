@@ -38,7 +38,7 @@ from service.api.limits.request_checks import (
     header,
 )
 from service.api.reader.spool import Spooled
-from service.api.routes import inference, predictions
+from service.api.routes.predicting import inference, predictions
 from service.contract.keys import PREDICT
 from service.errors import LongAddress, TooLarge, TooMany, TsuikaError, Unauthorized
 from service.registry.callers.actor import ANONYMOUS, Actor, act_as

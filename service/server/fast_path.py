@@ -23,7 +23,7 @@ from service.api.context import Context, request_id
 from service.api.limits import bodies, request_checks
 from service.api.limits.request_checks import TRACE
 from service.api.problems import Headers
-from service.api.routes import predictions
+from service.api.routes.predicting import predictions
 from service.contract.keys import PREDICT
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.intake.kinds.rows import NO_NAMES

@@ -26,7 +26,7 @@ from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, Wri
 from service.api.limits.request_checks import header
 from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
-from service.api.routes.predictions import answered, response, version_header
+from service.api.routes.predicting.predictions import answered, response, version_header
 from service.contract import predictions as contract
 from service.contract.enums import JSON, RAW
 from service.contract.inputs import InputSpec, TextInput

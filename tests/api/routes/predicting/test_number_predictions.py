@@ -146,8 +146,8 @@ def test_one_number_a_row_is_always_answered_several_up_to_the_limit(
     answering: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 1000
-    monkeypatch.setattr("service.api.routes.predictions.MOST_SCORES", most)
-    monkeypatch.setattr("service.api.routes.inference.MOST_SCORES", most)
+    monkeypatch.setattr("service.api.routes.predicting.predictions.MOST_SCORES", most)
+    monkeypatch.setattr("service.api.routes.predicting.inference.MOST_SCORES", most)
     rows = np.zeros((most + 1, 3), "<f4")
     assert len(bare(answering, RAW, rows.tobytes(), PATH).json()["predictions"]) == most + 1
     pair = "/v1/models/pair/predictions"

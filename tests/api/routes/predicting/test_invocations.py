@@ -17,8 +17,8 @@ from service.api.bodies.invocation_bodies import native_body
 from service.contract.inputs import ImageInput, TextInput, VectorInput
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from tests.api.conftest import Api, MakeApi
+from tests.api.routes.predicting.test_table_predictions import LEARNED, ROW, TABLE
 from tests.api.routes.test_metrics import OPERATOR
-from tests.api.routes.test_table_predictions import LEARNED, ROW, TABLE
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
 
 pytestmark = pytest.mark.usefixtures("lasting")

@@ -19,7 +19,7 @@ from service.api.context import Context, Shared, access
 from service.api.limits.bodies import charset, media_type
 from service.api.limits.request_checks import HEADERS
 from service.api.openapi import WORDS, WRITING, takes
-from service.api.routes import predictions
+from service.api.routes.predicting import predictions
 from service.contract import predictions as contract
 from service.contract.enums import CSV, JSON
 from service.errors import Conflict, NotFound
