@@ -47,7 +47,7 @@ BRANCHES = {
     "service/cli/people/push.py": 1,  # new labels are asked about
     "service/client/answer_table.py": 1,  # the class of an answer with its table
     "service/client/learning.py": 1,  # which of two members of a body is sent
-    "service/client/model.py": 1,  # columns of a table of answers have the names of numbers
+    "service/client/asking.py": 1,  # columns of a table of answers have the names of numbers
     "service/client/rows/guess.py": 3,  # which kind a new model is of
     "service/intake/formats/csv_header.py": 1,  # cells are read as numbers
     "service/intake/formats/csv_table.py": 1,  # the same

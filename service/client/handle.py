@@ -74,6 +74,13 @@ class Handle:
         assert self._facts is not None
         return self._facts
 
+    def _pinned(self, version: int | str | None) -> int | str:
+        """The version that is asked: the live one where neither the call nor the handle names one."""
+        return version if version is not None else self._at if self._at is not None else "live"
+
+    def _version(self, version: int | str) -> str:
+        return f"{self._path}/versions/{quote(str(version), safe='')}"
+
     def _result(self, update: Update) -> Result:
         return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
 
@@ -94,6 +101,11 @@ class Handle:
                 f'{self.name} takes the column "{taken[0]}" since its first push, and that is where columns are left '
                 f"out. For a model without it, push these rows to one of another name."
             )
+
+    async def _are_named(self, inputs: Any, said: bool) -> bool:
+        """Whether columns of rows are meant by their names: those of a frame, and of rows that name their cells where
+        something is `said` of one or the model has names for them."""
+        return is_frame(inputs) or (name_cells(inputs) and (said or bool((await self.facts()).columns)))
 
     async def _by_name(self, inputs: Any, learns: bool) -> Any:
         """A frame of numbers with the columns of the model alone, in its order, where these have names. Raises
@@ -147,3 +159,8 @@ class Handle:
         if missing or (facts.takes == "vector" and lacks_columns(names, due)):
             takes = f"This frame has {len(names):,} columns, and {self.name} takes {due:,} numbers a row."
             raise MissingColumns(f"{takes} {what_is_missing(names, due)}", missing)
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """A body without the members that the caller left out."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 from urllib.parse import quote
 
+from service.client.asking import AskOptions
 from service.client.errors import ClientError, Conflict, NotFound, Refused, UnknownLabels
-from service.client.handle import Facts, Handle
+from service.client.handle import Facts, Handle, given
 from service.client.result import Result
 from service.client.rows.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import is_frame, name_cells, names_in, split_columns, whole
+from service.client.rows.table_rows import is_frame, name_columns, names_in, split_columns, whole
 from service.client.rows.values import (
     Bytes,
     are_numbers,
@@ -33,26 +34,6 @@ from service.contract.resources import Batch, Classes, Model, Page, Update
 from service.guessing.class_counts import likely_slips
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
-
-
-class AskOptions(TypedDict, total=False):
-    """What may be said of rows, to be predicted or stored.
-
-    source: where they come from; a source whose rows differ has an own head, which answers. leave_out: columns of a CSV
-    file, a frame or rows with names that are no inputs, such as a number or name of the row. gaps: what cells of a CSV
-    file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and
-    what decimals begin with ("," or "."), where its first line and its numbers can be read in two ways. dates:
-    "day-first" or "month-first" in such as 3/4/2026, of a frame, too. encoding: how its letters are stored, such as
-    "windows-1250", where a guess is wrong.
-    """
-
-    source: str | None
-    leave_out: str | Sequence[str] | None
-    gaps: str | Sequence[str] | None
-    delimiter: str | None
-    decimal: str | None
-    encoding: str | None
-    dates: str | None
 
 
 class RowOptions(AskOptions, total=False):
@@ -225,7 +206,7 @@ class Learning(Handle):
         except NotFound as missing:
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
-        if csv_file(inputs) is None and not is_frame(inputs) and not name_cells(inputs):
+        if csv_file(inputs) is None and not name_columns(inputs):
             check_no_columns(**given(**{name: options.get(name) for name in ("target", "group", "leave_out")}))
         leave_out = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
         say = (columns_named(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
@@ -265,7 +246,7 @@ class Learning(Handle):
         """The column of a file, a frame or rows that name their cells that holds labels or targets; None where a file
         says so itself, and where there is none."""
         file = csv_file(inputs)
-        if file is None and not is_frame(inputs) and not name_cells(inputs):
+        if file is None and not name_columns(inputs):
             return None
         names = header_of(file, SaidDialect.of(options)) if file is not None else names_in(inputs)
         others = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
@@ -292,7 +273,7 @@ class Learning(Handle):
         order = SaidDialect.of(of_file).dates if is_frame(inputs) else None
         check_no_file(**{name: value for name, value in of_file.items() if name != "dates" or order is None})
         columns = given(target=target, group=group, leave_out=leave_out or None)
-        if is_frame(inputs) or (name_cells(inputs) and (columns or (await self.facts()).columns)):
+        if await self._are_named(inputs, bool(columns)):
             said = [*columns_named(target), *columns_named(group), *leave_out]
             self._check_left_out(leave_out, await self.facts())
             leave_out = (*leave_out, *await self._left_out(names_in(inputs), said))
@@ -328,8 +309,3 @@ class Learning(Handle):
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
         update = await self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
         return update if wait is None else await until_final(self._transport, update, wait, on_progress)
-
-
-def given(**members: Any) -> dict[str, Any]:
-    """A body without the members that the caller left out."""
-    return {name: value for name, value in members.items() if value is not None}

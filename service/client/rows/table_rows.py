@@ -55,6 +55,11 @@ def name_cells(rows: Any) -> bool:
     return _is_record(rows) and len(rows.shape) == 1
 
 
+def name_columns(rows: Any) -> bool:
+    """Whether rows have names for their columns: a frame, or rows that name their cells."""
+    return is_frame(rows) or name_cells(rows)
+
+
 def _names_cells(row: Any) -> bool:
     return isinstance(row, Mapping) or _is_record(row) or hasattr(row, "_fields") or hasattr(row, "keys")
 
