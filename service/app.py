@@ -82,15 +82,6 @@ def serve(settings: Settings) -> int:
             return code
 
 
-def create_app(runtime: Runtime) -> Dispatcher:
-    """Makes the application of a runtime, without port, signals and worker."""
-    from service.api.application import build
-    from service.server.dispatch import Dispatcher
-
-    app = build(runtime)
-    return Dispatcher(app.state.context, app)
-
-
 class _Front:
     """The application of the port: it answers health at once, and other requests with 503 until all is loaded."""
 

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.application import build
 from service.api.reader.process import Reader
-from service.app import create_app
 from service.runtime import Runtime
+from service.server.dispatch import Dispatcher
 from service.settings import Settings
 
 MakeApi = Callable[..., "Api"]
@@ -27,7 +28,8 @@ class Api:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.door = create_app(runtime)
+        app = build(runtime)
+        self.door = Dispatcher(app.state.context, app)
         self.runner = asyncio.Runner()
         transport = httpx.ASGITransport(self.door)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)

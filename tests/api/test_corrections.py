@@ -15,7 +15,7 @@ from service.contract.tables import LACKED
 from service.errors import Busy
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Known, rows_of
-from service.learning.data.serialization import unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import unpack_batch
 from service.learning.data.sides import Folding, settle
 from service.registry import models, updates
 from service.registry.sql.tables import Batch, Update, Version
@@ -86,7 +86,7 @@ def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_u
     with api.runtime.database.reading() as session:
         area = model_area(models.get(session, "digits").id)
         data = api.runtime.store.get(area, session.get_one(Batch, new).stored_digest or "")
-    rows, unlabelled = unpack_rows(data), unpack_unlabelled(data)
+    rows, unlabelled = unpack_batch(data)
     assert (rows.row.tolist(), rows.label_names(), unlabelled is not None) == ([0, 2], ["b", "b"], True)
     api.ok("POST", f"/v1/updates/{update['id']}/cancel")
     states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]

@@ -11,7 +11,7 @@ import pytest
 
 from service.contract.inputs import TextInput
 from service.learning.data.rows import NAMELESS, Rows
-from service.learning.data.serialization import unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import unpack_batch, unpack_rows
 from service.learning.data.target_grid import NumberGrid
 from service.registry import batches, models
 from service.registry.sql.tables import Batch
@@ -70,7 +70,8 @@ def test_a_batch_is_stored_with_its_targets(load: Api) -> None:
     summary = {"rows": 3, "mean": known.mean(), "std": known.std(), "min": -3, "max": 1e6}
     assert batch["target_summary"] == summary
     assert load.ok("GET", f"{BATCHES}/{batch['id']}") == load.ok("GET", BATCHES)["items"][0] == batch
-    rows, others = rows_of(load, batch["id"]), unpack_unlabelled(stored(load, batch["id"]))
+    rows, others = unpack_batch(stored(load, batch["id"]))
+    assert others is not None
     assert rows.names == NAMELESS
     assert rows.targets.tolist() == [[512.5], [-3], [1e6]]
     assert (rows.row.tolist(), rows.labels.tolist(), rows.sources) == ([0, 2, 3], [0, 0, 0], ("north",))

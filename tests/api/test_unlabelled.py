@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.serialization import unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import unpack_batch
 from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
@@ -26,7 +26,8 @@ def test_rows_without_a_label_are_stored_beside_the_others(api: Api) -> None:
     assert api.ok("GET", "/v1/models/digits")["classes"] == ["a", "b"]
     assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 4}
     data = stored(api, batch["id"])
-    rows, others = unpack_rows(data), unpack_unlabelled(data)
+    rows, others = unpack_batch(data)
+    assert others is not None
     assert (rows.inputs.tolist(), rows.row.tolist(), rows.label_names()) == ([ROWS[1], ROWS[3]], [1, 3], ["a", "b"])
     assert others.tolist() == [ROWS[0], ROWS[2]]
     assert set(batch["lent"]) <= {1, 3}
@@ -50,7 +51,9 @@ def test_a_typo_beside_null_is_pointed_at(api: Api) -> None:
 def test_only_unlabelled_rows_are_a_batch_but_nothing_to_learn_from(api: Api) -> None:
     batch = api.ok("POST", BATCHES, {"inputs": ROWS, "labels": [None] * 4})
     assert (batch["rows"], batch["unlabelled"], batch["label_counts"], batch["state"]) == (4, 4, {}, "pending")
-    assert unpack_unlabelled(stored(api, batch["id"])).tolist() == ROWS  # type: ignore[union-attr]
+    _, others = unpack_batch(stored(api, batch["id"]))
+    assert others is not None
+    assert others.tolist() == ROWS
     inline = {"inputs": [[0, 0, 1]], "labels": [None]}
     for body, pointer in [
         ({"batches": [batch["id"]]}, "/batches"),

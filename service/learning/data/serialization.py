@@ -163,11 +163,6 @@ def unpack_features(data: bytes) -> FeatureRows:
     return rows.with_features(rows.inputs)
 
 
-def unpack_unlabelled(data: bytes) -> Array | None:
-    """Unpacks the inputs of the rows without a label of a batch, None where it has none. Raises CorruptArtifact."""
-    return _unlabelled(unpack(data)[0])
-
-
 def _unlabelled(columns: Mapping[str, NDArray[Any]]) -> Array | None:
     try:
         return _inputs(columns, UNLABELLED) if any(name.startswith(UNLABELLED) for name in columns) else None
