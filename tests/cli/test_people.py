@@ -120,6 +120,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert "nosuch" in meant.err, "that is the next thing that is wrong"
     broken = tsuika("push", "fruits", more, "--new-classes=plum\nfig")
     assert (broken.code, "--new-classes: write the names in one line" in broken.err) == (USAGE, True)
+    unseen = save(tmp_path / "unseen.csv", [[*row[:-1], "pl\x01um"] for row in rows(["plum"], seed=1)])
+    for words in (["push", "fruits", unseen], ["push", "fruits", unseen, "--new-classes"], ["init", "unseen", unseen]):
+        refused = tsuika(*words)
+        assert (refused.code, "--new-classes" in refused.err) == (USAGE, False), "the service would refuse that name"
+        assert 'unseen.csv, line 2: label "pl\\x01um": A class name has no control, format' in refused.err
     unnamed = tsuika("push", "fruits", more, "--new-classes")
     assert (unnamed.code, unnamed.out) == (USAGE, "")
     assert "--new-classes=plum" in unnamed.err

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from sqlalchemy import bindparam, select, text
@@ -141,6 +142,19 @@ def test_rows_that_were_corrected_do_not_come_back_while_the_corrected_ones_coun
         session.flush()
         assert same_rows.in_place_of(session, first) is None
         assert batches.accept(session, digits, arrival("d" * 64, "shop"))[1], "nothing has them now"
+
+
+def test_a_batch_that_was_corrected_again_and_again_is_found_however_often(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first = batch(session, digits)
+        facts = {column.name: getattr(first, column.name) for column in Batch.__table__.columns}
+        ids = [first.id, *(batches.new_batch_id() for _ in range(sys.getrecursionlimit()))]
+        made = [Batch(**facts | {"id": new, "corrects": old, "retracted_at": 1.0}) for old, new in pairwise(ids)]
+        made[-1].retracted_at = None
+        session.add_all(made)
+        session.flush()
+        assert same_rows.in_place_of(session, first) is made[-1]
 
 
 def test_a_batch_is_found_under_its_own_model_alone(database: Database) -> None:

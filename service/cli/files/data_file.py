@@ -84,7 +84,11 @@ class DataFile:
         return self.path.exists() and stamp_of(self.path) == self.stamp
 
     def wrong(self, place: int | str, sentence: str) -> WrongUsage:
-        return WrongUsage(f"{self.name}, {self.at(place)}: {sentence}")
+        return WrongUsage(f"{self.name_at(place)}: {sentence}")
+
+    def name_at(self, place: int | str) -> str:
+        """ "rows.csv, line 8" """
+        return f"{self.name}, {self.at(place)}"
 
     def at(self, place: int | str) -> str:
         """ "line 8" """

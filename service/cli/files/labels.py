@@ -10,7 +10,8 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
 from service.cli.output import comma_separated
-from service.contract.names import MOST_CLASSES
+from service.contract.names import MOST_CLASSES, clean_class_name, seen
+from service.errors import InvalidContent
 from service.guessing.class_counts import likely_slips
 
 LISTED = 10
@@ -108,6 +109,7 @@ def new_labels(
         return {}
     known = {*classes}
     unknown = {name: count for name, count in labels.counts.items() if name not in known}
+    check_names(file.name_at, unknown, "Nothing was sent.")
     strange = [name for name in unknown if name not in named]
     if strange:
         meant = [name for name in unknown if name in named]
@@ -118,12 +120,23 @@ def new_labels(
 
 def check_first(file: DataFile, label: str, labels: LabelCounts, meant: Sequence[str], nothing: str) -> None:
     """Raises WrongUsage where a label of the first rows is likely a slip of another, unless it is meant."""
+    check_names(file.name_at, labels.counts, nothing)
     near = {name: like for name, like in likely_slips(labels.rows_of).items() if name not in meant}
     if near:
         may_be = "1 label may be a slip" if len(near) == 1 else f"{len(near):,} labels may be slips"
         strange = {name: labels.counts[name] for name in near}
         asked = _listed(file.at, label, strange, near, meant, "takes all of them")
         raise WrongUsage(f"{file.name}: {may_be} of another. {nothing}\n{asked}")
+
+
+def check_names(at: Callable[[int | str], str], labels: Mapping[str, Count], nothing: str) -> None:
+    """Raises WrongUsage for a label that can be no class, so that no command names it as one. at: a place as text ·
+    nothing: the sentence that nothing was done."""
+    for name, count in labels.items():
+        try:
+            clean_class_name(name, "")
+        except InvalidContent as refused:
+            raise WrongUsage(f'{at(count.place)}: label "{seen(name)}": {refused.detail} {nothing}') from None
 
 
 def unknown_labels(

@@ -15,7 +15,7 @@ from typer import Argument, Option
 from service.cli.connection import connected, in_options
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.corrections import Right, listed, once_each, row_number, typed
-from service.cli.files.labels import Count, named_classes, unknown_labels
+from service.cli.files.labels import Count, check_names, named_classes, unknown_labels
 from service.cli.names import ModelName
 from service.cli.options import Decimal, Delimiter, Encoding, Json, Reason, reason_of, written
 from service.cli.output import plain, print_json, print_table, stdout
@@ -129,6 +129,7 @@ def _new_classes(rights: Iterable[Right], info: Model, named: list[str]) -> list
     for right in rights if info.target.has_classes else ():
         if right.text is not None and right.text not in info.classes:
             unknown.setdefault(right.text, Count(0, right.place or f"row {right.row}")).rows += 1
+    check_names(str, unknown, NOTHING)
     if strange := {name: count for name, count in unknown.items() if name not in named}:
         meant = [name for name in unknown if name in named]
         raise WrongUsage(unknown_labels(str, info.target.noun, strange, info.classes, info.name, meant))

@@ -15,12 +15,12 @@ from service.registry.sql.tables import Batch, Model
 
 def in_place_of(session: Session, batch: Batch) -> Batch | None:
     """The batch that has the rows of this one as they were corrected, and was not taken back; None where none does."""
-    later = select(Batch).where(Batch.model_id == batch.model_id, Batch.id > batch.id, Batch.corrects == batch.id)
-    for corrected in session.scalars(later.order_by(Batch.id.desc())).all():
-        if corrected.retracted_at is None:
-            return corrected
-        if last := in_place_of(session, corrected):
-            return last
+    of_model, left = select(Batch).where(Batch.model_id == batch.model_id), [batch]
+    while left:  # the newest correction first, and what corrects it before older ones
+        at = left.pop()
+        if at is not batch and at.retracted_at is None:
+            return at
+        left += session.scalars(of_model.where(Batch.id > at.id, Batch.corrects == at.id).order_by(Batch.id)).all()
     return None
 
 
