@@ -60,6 +60,11 @@ def _of_model(verb: str) -> Callable[[re.Match[str]], str]:
     return lambda said: f"{verb} {said[1]} {shlex.quote(said[2])}"
 
 
+def _learned(said: re.Match[str]) -> str:
+    """All that waits, or the batches of a list."""
+    return " ".join(["tsuika learn", said[1], *re.findall(r"bat_\w+", said[2])])
+
+
 _MODEL = r"/v1/models/([^/\s]+)"
 TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(said), typed)
@@ -73,7 +78,7 @@ TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
         (r'(?:send|say) "?new_classes(?:": |=)"allow"', "say --new-classes"),
         (r'send "erase": true', "say --erase"),
         (r'promote it with "rebase": true: that is', "tsuika rebase MODEL@VERSION: it is"),
-        (rf'POST \{{"batches": "pending"\}} to {_MODEL}/updates', r"tsuika learn \1"),
+        (r'client\.model\("([^"]+)"\)\.update\(batches=("pending"|\[[^\]]*\])\)', _learned),
         (r"(in (\S+)): POST a batch first, or send rows with the update", r"\1. Send rows: tsuika push \2 FILE"),
         (rf"(Version (\d+) .*)POST {_MODEL}/deployments", r"\1tsuika promote \3@\2"),
         (rf"POST {_MODEL}/deployments", r"tsuika promote \1@VERSION"),

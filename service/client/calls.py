@@ -13,6 +13,10 @@ OF_A_MODEL = [
         (r'(?P<before>To go back, )send \{"to": (?P<of>\d+)\}', "rollback(to={of})"),
         (r"(?P<before>Version (?P<of>\d+) is not on .*)POST /v1/models/[^/\s]+/deployments", "promote({of})"),
         (r"(?P<before>)DELETE (\.\.\.|/v1/models/…)/classes/(?P<of>[^\s,)]+)", 'delete_class("{of}")'),
+        (
+            r'(?P<before>)POST \{"batches": (?P<of>"pending"|\[[^\]]*\])\} to /v1/models/[^/\s]+/updates',
+            "update(batches={of})",
+        ),
         (r"(?P<before>)POST \.\.\./batches/(?P<of>[^\s/]+)/corrections", 'correct("{of}", {{...}})'),
         (r"(?P<before>)(?P<of>)POST \.\.\./corrections", "correct(batch, {{...}})"),
         (r"(?P<before>)(?P<of>)POST \.\.\./classes", "declare(name)"),

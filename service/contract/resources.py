@@ -118,6 +118,9 @@ class Batch(Resource):
     digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None
     corrects: str | None = Field(default=None, description="The batch whose place it takes.")
+    corrected_by: str | None = Field(
+        default=None, description="Of one that was corrected: the batch that has its rows now. Null where that is gone."
+    )
     merged: int | None = Field(
         default=None, description="Batches elsewhere whose sums it is: a merged ledger, which has no rows here."
     )
@@ -185,6 +188,20 @@ class Failure(Resource):
     detail: str
 
 
+class Correction(Resource):
+    batch: str = Field(description="The batch that was corrected.")
+    by: str = Field(description="The batch that took its rows over.")
+    changed: int = Field(description="Rows that got another label or target.")
+    taken_out: int = Field(description="Rows that were taken out.")
+
+    @property
+    def sentence(self) -> str:
+        """What was changed, and where the rows are."""
+        counts = ((self.changed, "changed"), (self.taken_out, "taken out"))
+        what = [f"{n:,} {'row' if n == 1 else 'rows'} {verb}" for n, verb in counts if n]
+        return f"Batch {self.batch} was corrected: {' and '.join(what)}. Batch {self.by} took its rows over."
+
+
 class Update(Resource):
     brief: ClassVar = ("id", "model", "state", "verdict", "version", "sentence")
 
@@ -195,6 +212,9 @@ class Update(Resource):
     batches: list[str]
     adds: list[str] | None = Field(
         default=None, description="Of a retraction: batches learned in the place of those that it takes back."
+    )
+    corrected: Correction | None = Field(
+        default=None, description="Of the updates that carry out a correction: what it changes, and where the rows are."
     )
     method: dict[str, Any] | None
     requested_method: dict[str, Any] | None
@@ -223,8 +243,12 @@ class Update(Resource):
 
     @property
     def sentence(self) -> str | None:
-        """What became of it: the verdict with the evidence, of one without a report why it ended."""
-        return self.report.gate.why if self.report else self.why
+        """What became of it: the verdict with the evidence, of one without a report why it ended; and of a correction
+        what was changed."""
+        said = self.report.gate.why if self.report else self.why
+        if self.corrected is None or said is None:
+            return said
+        return f"{said} {self.corrected.sentence}" if self.report else f"{self.corrected.sentence} {said}"
 
 
 class Event(Resource):

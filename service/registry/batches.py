@@ -237,15 +237,6 @@ def pending(session: Session, model: Model) -> list[Batch]:
     return list(session.scalars(query.order_by(Batch.id)))
 
 
-def how_to_learn(session: Session, model: Model) -> str:
-    """A sentence of what waits and how it is learned, behind a space; "" where nothing waits."""
-    waiting = pending(session, model)
-    rows, of = sum(batch.rows + batch.unlabelled for batch in waiting), len(waiting)
-    how = f'POST {{"batches": "pending"}} to /v1/models/{model.name}/updates.'
-    many, ones = ("batches", "wait") if of > 1 else ("batch", "waits")
-    return f" {of:,} {many} of {rows:,} {'row' if rows == 1 else 'rows'} {ones} to be learned: {how}" if waiting else ""
-
-
 def taken_back(session: Session, update: Update) -> bool:
     return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
 
@@ -318,16 +309,24 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: two queries, however many they are."""
+    """Batches of the model as the API shows them: three queries, and those for each that was corrected."""
     named = _named_by(session, [batch.id for batch in batches])
-    stopped = _stopped(session, [batch.id for batch in batches if not batch.in_live])
-    return [resource_of(model, batch, named[batch.id], stopped.get(batch.id)) for batch in batches]
+    stopped = stopped_by(session, [batch.id for batch in batches if not batch.in_live])
+    corrected = same_rows.corrected_by(session, [batch for batch in batches if batch.retracted_at is not None])
+    return [
+        resource_of(model, batch, named[batch.id], stopped.get(batch.id), corrected.get(batch.id)) for batch in batches
+    ]
 
 
 def resource_of(
-    model: Model, batch: Batch, named_by: Sequence[str] = (), stopped: int | None = None
+    model: Model,
+    batch: Batch,
+    named_by: Sequence[str] = (),
+    stopped: int | None = None,
+    corrected_by: str | None = None,
 ) -> resources.Batch:
-    """A batch as the API shows it: a new one, or one that these updates name. stopped: the version that learned it."""
+    """A batch as the API shows it: a new one, or one that these updates name. stopped: the version that learned it ·
+    corrected_by: the batch that has its rows now."""
     return shown(
         resources.Batch,
         batch,
@@ -338,6 +337,7 @@ def resource_of(
         digest=batch.digest or None,
         state=state(batch),
         stopped=stopped,
+        corrected_by=corrected_by,
         updates=list(named_by),
         kept_rows=stored_rows(batch),
         erased_at=moment(batch.erased_at) if is_erased(batch) else None,
@@ -367,7 +367,7 @@ def _named_by(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     return named
 
 
-def _stopped(session: Session, ids: Sequence[str]) -> dict[str, int]:
+def stopped_by(session: Session, ids: Sequence[str]) -> dict[str, int]:
     """The latest version that learned each of these batches and was held or rejected."""
     query = select(NamedBatch.batch_id, func.max(Version.number)).join(Update, Update.id == NamedBatch.update_id)
     query = query.join(Version, Version.id == Update.version_id).group_by(NamedBatch.batch_id)

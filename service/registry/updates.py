@@ -38,6 +38,7 @@ class Order:
     erase: bool = False
     expect: str | None = None
     adds: Sequence[str] | None = None
+    corrected: resources.Correction | None = None
     device: str | None = None
 
 
@@ -54,6 +55,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         expect=order.expect,
         reason=order.reason,
         adds=None if order.adds is None else list(order.adds),
+        corrected=None if order.corrected is None else order.corrected.model_dump(),
         by=by,
         request_id=acting().request_id,
         traceparent=tracing.traceparent(),

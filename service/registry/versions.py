@@ -15,6 +15,7 @@ from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.batches import SLIM
 from service.registry.callers import audit
+from service.registry.rows import unlearned
 from service.registry.sql.conditions import OPEN, RETRACTED, THERE
 from service.registry.sql.database import LARGEST, clock
 from service.registry.sql.learned import EVERY, difference, holds, read
@@ -207,7 +208,7 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
         raise Erased(f"{why} {remedy}", nearest_clean=near)
     without = "No other good version is without it."
-    remedy = f"The nearest version without it is {near}." if near else without + batches.how_to_learn(session, model)
+    remedy = f"The nearest version without it is {near}." if near else without + unlearned.how_to_learn(session, model)
     raise Conflict(f"{why} {remedy}", nearest_clean=near)
 
 

@@ -79,6 +79,8 @@ def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_u
     update = response.json()
     assert (update["kind"], update["batches"], update["reason"]) == ("retract", [batch], "looked again")
     [new] = update["adds"]
+    assert update["corrected"] == {"batch": batch, "by": new, "changed": 1, "taken_out": 1}
+    assert api.ok("GET", f"{MODEL}/batches/{batch}")["corrected_by"] == new
     shown = api.ok("GET", f"{MODEL}/batches/{new}")
     assert (shown["corrects"], shown["label_counts"], shown["rows"]) == (batch, {"b": 2}, 3)
     assert (shown["updates"], shown["state"]) == ([update["id"]], "pending")
@@ -91,6 +93,7 @@ def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_u
     api.ok("POST", f"/v1/updates/{update['id']}/cancel")
     states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
     assert states == ["learned", "retracted"]
+    assert api.ok("GET", f"{MODEL}/batches/{batch}")["corrected_by"] is None
     api.ok("POST", f"/v1/updates/{update['id']}/retry")
     states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
     assert states == ["retracted", "pending"]
@@ -102,6 +105,12 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["corrects"] == batch
     assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
     [new] = update["batches"]
+    taking = api.ok("GET", f"{MODEL}/updates")["items"][1]
+    assert taking["kind"] == "retract"
+    assert taking["corrected"] == update["corrected"] == {"batch": batch, "by": new, "changed": 1, "taken_out": 0}
+    [again] = correct(api, new, {"0": "a"}).json()["batches"]
+    assert [api.ok("GET", f"{MODEL}/batches/{old}")["corrected_by"] for old in (batch, new)] == [again, again]
+    new = again
     refused = correct(api, batch, {"0": "b"})
     assert (refused.status_code, refused.json()["batch"]) == (409, new)
     assert refused.json()["detail"].endswith("Correct that one.")

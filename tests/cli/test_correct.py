@@ -68,11 +68,17 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     assert (done.code, done.out[:17]) == (DONE, "● Live: version 3"), done
     assert labels("dale") == {"apple": 60, "pear": 59}
     new = tsuika("batches", "dale", "-n", "1", "--json").json["items"][0]["id"]
+    said = f"Batch {batch} was corrected: 5 rows changed and 1 row taken out. Batch {new} took its rows over."
+    assert said in tsuika("updates", "dale").out
+    assert said in done.out
     named = tsuika("correct", "dale", new, "--row", "1=quince", "--new-classes=quince", "--reason", "looked", "--json")
     assert (named.json["schema"], labels("dale")) == ("tsuika.correct/1", {"apple": 60, "pear": 58, "quince": 1})
     newest = tsuika("batches", "dale", "-n", "1", "--json").json["items"][0]["id"]
     refused = tsuika("correct", "dale", batch, "--row", "1=apple", "--reason", "looked")
     assert (refused.code != DONE, f"batch {newest} has its rows. Correct that one." in refused.err) == (True, True)
+    refused = tsuika("correct", "dale", batch, "--suspects")
+    assert (refused.code, refused.out) == (USAGE, ""), "nothing is listed that cannot be corrected"
+    assert refused.err.rstrip().endswith(f"Correct that one: tsuika correct dale {newest} --suspects")
     refused = tsuika("push", "dale", tmp_path / "wrong.csv", "--method", "ridge")
     assert (refused.code != DONE, f"batch {newest} has them now" in refused.err) == (True, True), refused.err
     assert f"take {newest} back first (tsuika retract)" in refused.err
@@ -81,8 +87,8 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
 def test_a_file_from_another_source_is_learned_and_the_batch_with_the_same_rows_is_named(
     tsuika: Tsuika, tmp_path: Path
 ) -> None:
-    _, batch = pushed(tsuika, tmp_path, "fell")
-    told = tsuika("push", "fell", tmp_path / "wrong.csv", "--source", "south", "--method", "ridge")
+    _, batch = pushed(tsuika, tmp_path, "dell")
+    told = tsuika("push", "dell", tmp_path / "wrong.csv", "--source", "south", "--method", "ridge")
     assert f"Batch {batch} without a source has the same rows: they count twice." in " ".join(told.out.split())
 
 
@@ -111,6 +117,14 @@ def test_suspects_are_listed_and_on_a_terminal_chosen(
     done = tsuika("correct", "vale", batch, "--suspects", "--reason", "looked")
     assert done.code == DONE, done.err
     assert labels("vale") == {"apple": 60, "pear": 60}
+
+
+def test_of_a_batch_that_was_taken_back_no_suspects_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:
+    _, batch = pushed(tsuika, tmp_path, "rill")
+    assert tsuika("retract", "rill", batch, "--reason", "wrong").code == DONE
+    refused = tsuika("correct", "rill", batch, "--suspects")
+    assert (refused.code, refused.out) == (USAGE, "")
+    assert refused.err.rstrip().endswith("Send the corrected rows as a new batch: tsuika push rill FILE")
 
 
 def test_learn_shows_the_suspects_that_push_shows(tsuika: Tsuika, tmp_path: Path) -> None:

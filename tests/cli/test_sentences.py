@@ -39,6 +39,14 @@ def test_what_may_be_meant_is_said_without_the_member_of_a_body() -> None:
     assert Words("en").said(sentence) == "If they moved on purpose, learn them again as such."
 
 
+def test_what_waits_is_learned_in_the_words_of_who_reads_it() -> None:
+    for which, typed in (('"pending"', ""), ('["bat_1", "bat_2"]', " bat_1 bat_2")):
+        sentence = f'2 batches of 9 rows wait to be learned: POST {{"batches": {which}}} to /v1/models/digits/updates.'
+        assert f'client.model("digits").update(batches={which})' in as_calls(sentence, "digits")
+        assert in_options(as_calls(sentence, "digits")).endswith(f"to be learned: tsuika learn digits{typed}.")
+        assert Words("en").said(sentence) == "2 batches of 9 rows wait to be learned (under Batches)."
+
+
 def test_no_http_is_left_where_a_batch_is_taken_back() -> None:
     for sentence in (
         "No row would be left. Take the batch back: POST .../retractions.",

@@ -13,12 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Promotion, Verdict
+from service.contract.enums import DisputeState, Promotion, Verdict
+from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, Erased, LiveMoved
-from service.registry import batches, deployments, models, standing, versions
+from service.registry import batches, deployments, disputes, models, standing, versions
+from service.registry.rows import unlearned
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import Batch, Deployment, Update
+from service.registry.sql.tables import Batch, Deployment, Dispute, Update
+from service.web.catalogue.said import said as spoken
 from tests.registry.facts import batch, live, model, promoted, roll_back, version
 
 
@@ -177,6 +180,29 @@ def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Dat
         assert other.id in {waits.id for waits in batches.pending(session, digits)}
         deployments.promote(session, digits, stopped, "it is good", by="operator")
         assert versions.nearest_clean(session, digits, bad.number) == stopped.number
+
+
+def test_what_the_gate_stopped_and_what_was_refuted_is_not_counted_among_what_waits(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        fresh, held, wrong = (batch(session, digits) for _ in range(3))
+        each = {of.id: version(session, digits, [of.id]) for of in (held, wrong)}
+        for of in each.values():
+            session.get_one(Update, of.update_id).verdict = Verdict.HELD
+        disputed = session.get_one(Update, each[wrong.id].update_id)
+        disputes.open_all(session, digits, disputed, [Disputed(class_="3", suggested="8", rows=4, source=None)])
+        [dispute] = session.scalars(select(Dispute))
+        disputes.settle_by_hand(session, dispute, DisputeState.REFUTED, "operator", "looked")
+        every = unlearned.how_to_learn(session, digits)
+        assert every == (
+            f' 1 batch of 4 rows waits to be learned: POST {{"batches": ["{fresh.id}"]}} to /v1/models/digits/updates.'
+            " 1 batch of 4 rows was stopped by the gate: the report of version 1 says what to do."
+            " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."
+        )
+        fresh.retracted_at = held.retracted_at = 1.0
+        only = unlearned.how_to_learn(session, digits)
+        assert only == " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."
+        assert spoken(every.strip(), "ja")
 
 
 def test_no_version_is_clean_once_everything_was_retracted(database: Database) -> None:

@@ -165,16 +165,24 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
             live = old.in_live
-            reason = order.reason or None
-            taking = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=[accepted.id] if live else None)
+            reason, made = order.reason or None, _correction(old, accepted, rights)
+            adds = [accepted.id] if live else None
+            taking = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=adds, corrected=made)
             update = updates.enqueue(session, model, taking, by)
             if not live:
-                update = updates.enqueue(session, model, Order(UpdateKind.LEARN, [accepted.id], reason=reason), by)
+                update = updates.enqueue(
+                    session, model, Order(UpdateKind.LEARN, [accepted.id], reason=reason, corrected=made), by
+                )
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 
         return act
 
     return shared.posts.run(attempt(request, body.members), begin, brings=True)
+
+
+def _correction(old: Batch, new: Batch, rights: Rights) -> resources.Correction:
+    taken_out = sum(right is None for right in rights.values())
+    return resources.Correction(batch=old.id, by=new.id, changed=len(rights) - taken_out, taken_out=taken_out)
 
 
 def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> tuple[Model, Batch]:

@@ -69,7 +69,9 @@ def run(
     with connected() as client:
         remote = client.model(model)
         info = remote.info()
+        known = remote.batch(batch)
         if suspects:
+            _check_there(known)
             rights = _chosen(remote, batch, info, as_json)
             if rights is None:
                 return DONE
@@ -78,13 +80,27 @@ def run(
             rights = once_each([*typed(row or (), take_out or ()), *of_file])
         new = _new_classes(rights.values(), info, named_classes(new_classes))
         why = reason_of(reason)
-        known = remote.batch(batch)
         _check(known, rights)
         if new and known.retracted_at is None:  # the service says of one that was taken back where its rows are
             remote.declare(*new)
         with learning(None) as show:
             update = _correct(remote, batch, rights, info, why, show)
     return print_update("correct", update, as_json)
+
+
+def _check_there(batch: Batch) -> None:
+    """Before rows are listed that nobody can correct. Raises WrongUsage with the way on."""
+    if batch.retracted_at is None:
+        return
+    if (new := batch.corrected_by) is not None:
+        raise WrongUsage(
+            f"Batch {batch.id} was corrected already: batch {new} has its rows. Correct that one: "
+            f"tsuika correct {batch.model} {new} --suspects"
+        )
+    raise WrongUsage(
+        f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch: "
+        f"tsuika push {batch.model} FILE"
+    )
 
 
 def _check(batch: Batch, rights: Mapping[int, Right]) -> None:

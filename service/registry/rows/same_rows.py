@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.contract.enums import UpdateKind
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, Model
+from service.registry.sql.tables import Batch, Model, NamedBatch, Update
 
 
 def in_place_of(session: Session, batch: Batch) -> Batch | None:
@@ -22,6 +23,16 @@ def in_place_of(session: Session, batch: Batch) -> Batch | None:
             return at
         left += session.scalars(of_model.where(Batch.id > at.id, Batch.corrects == at.id).order_by(Batch.id)).all()
     return None
+
+
+def corrected_by(session: Session, gone: Sequence[Batch]) -> dict[str, str]:
+    """Of batches that were taken back those that were corrected -> the batch that has their rows now."""
+    query = select(NamedBatch.batch_id, Update.corrected).join(Update, Update.id == NamedBatch.update_id)
+    query = query.where(Update.kind == UpdateKind.RETRACT, NamedBatch.batch_id.in_([batch.id for batch in gone]))
+    named = session.execute(query).all() if gone else []
+    corrected = {corrected["batch"] for _, corrected in named if corrected is not None}
+    pairs = ((batch.id, in_place_of(session, batch)) for batch in gone if batch.id in corrected)
+    return {old: new.id for old, new in pairs if new is not None}
 
 
 def corrected_before(session: Session, model: Model, digest: str, source: str | None) -> tuple[Batch, Batch] | None:

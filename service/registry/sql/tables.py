@@ -221,7 +221,8 @@ class LedgerEntry(Table):
 
 class Update(Table):
     """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
-    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back · `request_id`,
+    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back · `corrected`:
+    of a correction, as the contract has it · `request_id`,
     `traceparent`: of the request that ordered it, for logs and spans · `device`: that somebody asked for · `trainings`:
     the last save of its trainings, until it ends."""
 
@@ -247,6 +248,7 @@ class Update(Table):
     kind: Mapped[str]
     batches: Mapped[list[str]]
     adds: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    corrected: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     challenges: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
     requested_method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

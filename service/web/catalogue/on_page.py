@@ -9,6 +9,7 @@ CLICKED = (
     (re.compile(r"\(DELETE /v1/models/…/classes/[^)]*\)"), "(under Classes)"),
     (re.compile(r"\(the page of their batch, or POST \S+/corrections\)"), "(on the page of their batch)"),
     (re.compile(r"\(tsuika delete-class, or DELETE \S+/classes/[^)]*\)"), "(under Classes)"),
+    (re.compile(r': POST \{"batches": [^}]*\} to \S+/updates'), " (under Batches)"),
     (re.compile(r"(: | \()POST \.\.\./retractions\)?"), ""),
     (re.compile(r'learn (it|them) with "expect": "\w+"'), r"learn \1 again as such"),
 )

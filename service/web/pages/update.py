@@ -6,11 +6,11 @@ import math
 from datetime import UTC, datetime
 
 from service.contract.enums import UpdateKind, UpdateState
-from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
+from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
-from service.web.pages.data.batches import others, stopped
+from service.web.pages.data.batches import others, stopped, unstopped
 from service.web.reports.reasons import method_sentence, note_sentences, taken_back, verdict_sentence
 from service.web.reports.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -26,10 +26,11 @@ def show(view: View) -> Answer:
     update = view.api.get(address("updates", view.params["update"]), Update)
     curve = update.progress.losses if update.progress is not None else []
     ended = update.kind is UpdateKind.RETRACT and update.state not in UNFINISHED
-    model = view.api.find(address("models", update.model), Model) if ended else None
+    waiting = unstopped(view, update.model) if ended else []
     facts = {
         "update": update,
-        "pending": model.pending if model is not None else None,
+        "waiting": waiting,
+        "waiting_rows": sum(batch.rows for batch in waiting),
         "unfinished": update.state in UNFINISHED,
         "chart": losses(curve, view.words) if curve else None,
         "counted": update.progress is not None and update.progress.total > 1,
@@ -37,6 +38,7 @@ def show(view: View) -> Answer:
         "short": _became(update, view.words),
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "notes": note_sentences(update.report, view.words) if update.report is not None else [],
+        "corrected": _corrected(update, view.words),
         "stopped": stopped(view, update),
         "others": others(view, update),
         "taken_back": taken_back(update.report, view.words),
@@ -60,9 +62,19 @@ def show_all(view: View) -> Answer:
     )
 
 
-def _line(view: View, update: Update) -> tuple[Update, str, str]:
-    """An update, what became of it in a few words, and their colour."""
-    return update, _became(update, view.words), _colour(update)
+def _line(view: View, update: Update) -> tuple[Update, str, str, str]:
+    """An update, what became of it in a few words, their colour, and what it corrects."""
+    return update, _became(update, view.words), _colour(update), _corrected(update, view.words)
+
+
+def _corrected(update: Update, words: Words) -> str:
+    """Which batch it corrects, and how many rows; "" of any other."""
+    made = update.corrected
+    if made is None:
+        return ""
+    counts = (("changed", made.changed), ("taken_out", made.taken_out))
+    what = [words(f"update.{name}", n=n) for name, n in counts if n]
+    return words("update.corrected", batch=made.batch, what=what)
 
 
 def _became(update: Update, words: Words) -> str:
@@ -72,6 +84,8 @@ def _became(update: Update, words: Words) -> str:
         return words(f"update.{update.state}")
     if update.challenges is not None:
         return words("update.lost")
+    if update.corrected is not None and update.kind is UpdateKind.RETRACT:
+        return words("update.replaced")
     return words("update.taken_back" if update.kind is UpdateKind.RETRACT else "update.succeeded")
 
 

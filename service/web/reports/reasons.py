@@ -14,6 +14,7 @@ from service.contract.figures import amount
 from service.contract.reports import AnyReport, nothing_left
 from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
+from service.web.catalogue.on_page import on_page
 from service.web.kinds import kind_of
 from service.web.reports.verdicts import deciding
 from service.web.words import OWN, Words, moment, percent
@@ -88,7 +89,7 @@ def method_sentence(update: Update, report: AnyReport | None, words: Words) -> s
     if update.why is None:
         return ""
     if words.language == OWN:
-        return update.why.removeprefix(LOST).replace(AUTO, "Chosen automatically: ", 1)
+        return on_page(update.why).removeprefix(LOST).replace(AUTO, "Chosen automatically: ", 1)
     if spoken := words.said(update.why):
         return spoken
     if update.kind is UpdateKind.RETRACT:

@@ -15,7 +15,7 @@ from service.contract.reports import AnyReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import batches, deployments, leases, models, states, updates, versions
-from service.registry.rows import ledger, same_rows
+from service.registry.rows import ledger, same_rows, unlearned
 from service.registry.sql.shown import moment
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
@@ -81,9 +81,11 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
                 "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "
                 "have no label."
             )
+        elif model.archived_at is None and update.corrected is not None:
+            update.why = "The live version had not learned it, so an update of its own learns the corrected rows."
         elif model.archived_at is None:
             update.why = "The live version holds nothing of these batches, so no new version was needed."
-            update.why += batches.how_to_learn(session, model)
+            update.why += unlearned.how_to_learn(session, model)
         else:
             update.why = "The model is archived, so nothing was learned again."
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)

@@ -53,6 +53,12 @@ def learn(view: View) -> Answer:
     return Moved(f"/updates/{update.id}")
 
 
+def unstopped(view: View, model: str) -> list[Batch]:
+    """Of the latest batches those that wait and that the gate has not stopped; none where the key may not read them."""
+    listed = view.api.find(address("models", model, "batches"), Listed[Batch], limit=LATEST)
+    return [batch for batch in listed.items if _waits(batch) and batch.stopped is None] if listed is not None else []
+
+
 def _waits(batch: Batch) -> bool:
     """Whether it is learned with all that wait: its rows are here."""
     return batch.state is BatchState.PENDING and batch.merged is None and batch.kept_rows == batch.rows

@@ -1,0 +1,56 @@
+"""Sentences on what a model has not learned, and what to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.contract.enums import DisputeState
+from service.registry import batches
+from service.registry.sql.database import among
+from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch
+
+NAMED = 3
+"""More batches than this are not named in a sentence."""
+
+
+def how_to_learn(session: Session, model: Model) -> str:
+    """Sentences of what waits, behind a space: how it is learned; of what the gate stopped, which version says what to
+    do; of what was refuted, that it is corrected or taken back. "" where nothing waits."""
+    waiting = batches.pending(session, model)
+    ids = [batch.id for batch in waiting]
+    refuted, stopped = _refuted(session, model, ids), batches.stopped_by(session, ids)
+    wrong = [batch for batch in waiting if batch.id in refuted]
+    held = [batch for batch in waiting if batch.id in stopped and batch.id not in refuted]
+    fresh = [batch for batch in waiting if batch.id not in stopped and batch.id not in refuted]
+    said = list[str]()
+    if fresh:
+        every = len(fresh) == len(waiting) or len(fresh) > NAMED
+        which = '"pending"' if every else f"[{', '.join(_quoted(batch.id) for batch in fresh)}]"
+        how = f'to be learned: POST {{"batches": {which}}} to /v1/models/{model.name}/updates.'
+        said.append(f"{_counted(fresh)} {'wait' if len(fresh) > 1 else 'waits'} {how}")
+    if held:
+        were, last = "were" if len(held) > 1 else "was", max(stopped[batch.id] for batch in held)
+        said.append(f"{_counted(held)} {were} stopped by the gate: the report of version {last} says what to do.")
+    if wrong:
+        do = "correct their rows, or take them back" if len(wrong) > 1 else "correct its rows, or take it back"
+        said.append(f"The labels of {_counted(wrong)} were refuted: {do}.")
+    return "".join(f" {sentence}" for sentence in said)
+
+
+def _quoted(batch: str) -> str:
+    return f'"{batch}"'
+
+
+def _counted(some: Sequence[Batch]) -> str:
+    rows, of = sum(batch.rows + batch.unlabelled for batch in some), len(some)
+    return f"{'1 batch of' if of == 1 else f'{of:,} batches of'} {rows:,} {'row' if rows == 1 else 'rows'}"
+
+
+def _refuted(session: Session, model: Model, ids: Sequence[str]) -> set[str]:
+    """Those of these batches in a dispute over which the model was found right."""
+    query = select(NamedBatch.batch_id).join(Dispute, Dispute.update_id == NamedBatch.update_id)
+    refuted = (Dispute.model_id == model.id) & (Dispute.verdict == DisputeState.REFUTED)
+    return set(session.scalars(query.where(NamedBatch.batch_id.in_(among(session, ids)), refuted)))
