@@ -30,7 +30,18 @@ from service.learning.gate.classes.class_measurements import (
     Since,
 )
 from service.learning.gate.numbers.number_gate import NUMBER_RULES, judge_numbers
-from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber
+from service.learning.gate.numbers.number_measurements import (
+    BatchFigures,
+    Beside,
+    Commonest,
+    NumberMeasured,
+    OneNumber,
+    Outlying,
+    OwnOrder,
+    Region,
+    Repair,
+    Rise,
+)
 from service.learning.gate.verdicts import promoted
 from service.learning.gate.verdicts import verdict_sentence as verdict_of
 from service.learning.gate.wrong_columns import ColumnSlips
@@ -245,6 +256,57 @@ def test_the_japanese_sentences_count_what_the_english_ones_count() -> None:
     for lacks, loses in ((("8",), "戻すか（「8」は答えられなくなります）"), ((), "バージョン 12 に戻すか、これを公開")):
         of = replace(since[0], live=Since(12, Paired(1000, 50, 17)), lacks=lacks)
         assert loses in judged(Measured(live=15, since=(of,)), Verdict.HELD)
+
+
+def test_the_japanese_sentences_of_numbers_have_the_figures_of_the_english_ones() -> None:
+    """Of each rule that measured something, whether it fires or passes."""
+    rise = Rise(154, 3.4, 6.41, 1e-9)
+    off = BatchFigures(
+        rows=40,
+        mean=Beside(9.0, 1.0, 1e-9),
+        median=Beside(8.0, 1.0, 1e-9),
+        order=Beside(0.1, 0.8, 1e-9),
+        bias=Beside(6.5, 0.2, 1e-9),
+        off=25.2,
+        error=26.1,
+        own=OwnOrder(0.03, 0.8, 0.71),
+        outliers=Outlying(4, 1e-9, 16, 133.0, 99.6),
+        commonest=Commonest(104.0, 0.9, 0.03, 1e-9),
+    )
+    usual = replace(
+        off,
+        mean=Beside(1.1, 1.0, 0.4),
+        median=Beside(0.9, 1.0, 0.4),
+        order=Beside(0.79, 0.8, 0.4),
+        bias=Beside(0.2, 0.3, 0.4),
+        own=OwnOrder(0.86, 1e-9, 0.71),
+        outliers=Outlying(0, 1.0, 0, 0.0, 0.0),
+        commonest=Commonest(104.0, 0.05, 0.03, 0.4),
+    )
+    little = replace(usual, mean=Beside(9.0, 1.0, 0.2))
+    biased = replace(usual, bias=off.bias)
+    unordered = replace(usual, order=off.order)
+    repaired = Repair("/ 1,000", "look 1,000 times too large", "divided by 1,000", 0.2, slip=True, divides=1000.0)
+    wrong = replace(off, repair=replace(repaired, rows=36), commonest=usual.commonest)
+    good = Rise(154, 3.4, 3.3, 0.9, 1e-9)
+    regions = (Region("values from 107 to 129", rise), Region('rows of "shop"', rise))
+    for batch, harm, of in (
+        (off, rise, regions),
+        (usual, good, (Region("values from 1 to 9", good),)),
+        (little, None, ()),
+        (biased, None, ()),
+        (unordered, None, ()),
+        (wrong, None, ()),
+    ):
+        one = OneNumber("y", batch=batch, harm=harm, regions=of, own=good)
+        gate = judge_numbers(NumberMeasured(live=2, numbers=(one,)), NumberPolicy())
+        of_batch = {"factor": batch.repair.factor if batch.repair else None}
+        made = report(NumberReport, batch=of_batch).model_copy(update={"gate": gate})
+        for found in (found for found in gate.rules if found.value is not None and found.name != "slow_loss"):
+            spoken = rule_sentence(found, 2, made, JA)
+            digits = re.findall(r"[\d.,]*\d", found.why.replace(" (0: by chance, 1: exactly)", ""))
+            assert [n for n in digits if n not in spoken] == [], (found.why, spoken)
+    assert "40 行中 36 行の値の単位が違うようです。1,000 で割れば" in verdict_sentence(Verdict.REJECTED, 3, 2, made, JA)
 
 
 def test_a_contradicted_class_is_named_with_its_labels() -> None:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from service.contract.resources import Model
     from service.contract.version_resources import Version
 
+SAME_ROWS = "Both were judged on the same trusted rows, and what one alone knows on rows of its own."
+OTHER_ROWS = (
+    "They were judged on different rows, each on those that were trusted when it was made: a change may come of the "
+    "rows, too. Name a FILE to ask both the same rows."
+)
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
 
 
@@ -41,6 +46,8 @@ def run(
 ) -> int:
     """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
 
+    Of a version and the one that it was made from these are figures on the same rows; else it says that they are not.
+
     Of a file it says how many rows they answer differently, and how many answers of each are right.
     """
     named = [version_of(first), version_of(second)]
@@ -51,17 +58,19 @@ def run(
         if path is not None:
             info = client.model(named[0].model).info()
             said = _asked(client, versions, info, open_file(path, leave_out, gaps, SaidDialect.of(how), info.input))
-    rows = _rows(versions[0], versions[1])
+    on_same = _on_same_rows(versions[0], versions[1])
+    rows = _rows(versions[0], versions[1], on_same)
     if as_json:
+        lines = [[str(cell) for cell in row] for row in rows]
         items = [version.model_dump(mode="json", by_alias=True) for version in versions]
-        print_json("compare", {"versions": items, "rows": [[str(cell) for cell in row] for row in rows], "file": said})
+        print_json("compare", {"versions": items, "rows": lines, "same_rows": on_same is not None, "file": said})
         return DONE
     console = stdout()
     titles = [f"{version.model}@{version.number}" for version in versions]
     print_table(console, ["", *titles, "change"], rows, " ".join([*titles, "change"]))
     if said is not None:
         console.print(plain(said))
-    console.print(Text("Each was judged on the rows that were trusted when it was made.", "dim"))
+    console.print(Text(OTHER_ROWS if on_same is None else SAME_ROWS, "dim"))
     return DONE
 
 
@@ -80,15 +89,27 @@ def _asked(client: Client, versions: list[Version], info: Model, file: DataFile)
     return asked.sentence
 
 
-def _rows(a: Version, b: Version) -> list[list[str | Text]]:
+def _on_same_rows(a: Version, b: Version) -> tuple[dict[str, float], dict[str, float]] | None:
+    """Figures of both on the same rows: a report has those of the version that its own was made from, too."""
+    for before, after in ((a, b), (b, a)):
+        if after.report is None or (after.model, after.parent) != (before.model, before.number):
+            continue
+        if (both := after.report.on_same_rows) is not None:
+            return both if after is b else (both[1], both[0])
+    return None
+
+
+def _rows(a: Version, b: Version, on_same: tuple[dict[str, float], dict[str, float]] | None) -> list[list[str | Text]]:
     from service.client.kinds import kind_of
 
     rows: list[list[str | Text]] = [["live", *("yes" if v.live else "no" for v in (a, b)), ""]]
     rows.append(["method", *((v.method or {}).get("name", "imported") for v in (a, b)), ""])
     rows.append(["batches", *(str(v.batch_count) for v in (a, b)), ""])
     rows.append(["parameters", *(f"{v.parameters:,}" for v in (a, b)), ""])
-    scores = [v.report.figures if v.report is not None else {} for v in (a, b)]
-    kinds = {name: kind_of(v.report) for v in (a, b) if v.report is not None for name in v.report.figures}
+    scores = on_same or [v.report.figures if v.report is not None else {} for v in (a, b)]
+    kinds = {n: kind_of(v.report) for v, of in zip((a, b), scores, strict=True) if v.report is not None for n in of}
+    if on_same is None:
+        rows.append(["rows that judged", *(v.report.judged_rows if v.report is not None else "–" for v in (a, b)), ""])
     for name, kind in kinds.items():
         rows.append(_compared(name, scores[0].get(name), scores[1].get(name), kind))
     return rows

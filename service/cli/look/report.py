@@ -30,6 +30,8 @@ BEFORE = (
     "which neither has learned."
 )
 BROUGHT = "Classes that it brought are judged on rows of its own that it had not learned."
+NAMED = 8
+"""Classes that no row judges; more of them are counted."""
 SUSPECTS = 10
 """Suspect rows that are listed unless all are asked for."""
 
@@ -106,9 +108,12 @@ def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> 
         was = "–" if part.before is None else percent(part.before)
         bar = Text("━" * round(BAR * part.after), "red" if part.after < 0.5 else "cyan")
         rows.append([part.name, was, percent(part.after), bar, f"{part.rows:,}"])
-    rows += [[name, "–", "not judged yet", "", "0"] for name in unjudged]
     console.print()
-    print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
+    if rows:
+        print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
+    if unjudged:
+        more = f" and {len(unjudged) - NAMED:,} more" if len(unjudged) > NAMED else ""
+        console.print(plain(f"No row judges these classes yet: {', '.join(unjudged[:NAMED])}{more}."))
 
 
 def _rules(console: Console, report: Any) -> None:

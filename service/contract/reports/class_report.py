@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -298,5 +299,25 @@ class Report(Fact):
     @property
     def figures(self) -> dict[str, float]:
         """What versions are compared by, by name: shares that are right, in all and by class."""
-        of_each = {f"class {name}": score.accuracy for name, score in self.classes.items()}
+        of_each = _by_class(self.classes)
         return ({"all classes": sum(of_each.values()) / len(of_each)} if of_each else {}) | of_each
+
+    @property
+    def on_same_rows(self) -> tuple[dict[str, float], dict[str, float]] | None:
+        """`figures` of the version that it was made from and of this one, on the same trusted rows; classes that it
+        brought stand in those of this one alone. None where nothing was judged before."""
+        if self.before is None or self.after is None or not self.before.classes:
+            return None
+        of_both = [_by_class(score.classes) for score in (self.before, self.after)]
+        first, second = ({"classes of both": sum(of.values()) / max(len(of), 1)} | of for of in of_both)
+        return first, second | _by_class(self.new_classes.classes)
+
+    @property
+    def judged_rows(self) -> str:
+        """How many rows of which kind `figures` are of."""
+        own = "" if not self.new_classes.rows else f"{self.new_classes.rows:,} of its own"
+        return " and ".join(filter(None, (f"{self.after.rows:,} trusted" if self.after else "", own))) or "–"
+
+
+def _by_class(scores: Mapping[str, ClassScore]) -> dict[str, float]:
+    return {f"class {name}": score.accuracy for name, score in scores.items()}

@@ -69,7 +69,7 @@ class Cost(Fact):
     )
 
 
-BESIDE_SETTINGS = "That is beside what its settings make without the batch."
+BESIDE_SETTINGS = "Only what the batch changed counts here: before is the live version with the settings of this one."
 """Ends what a rule found that compares a version not with the one before but with its own settings."""
 
 BY_CHANCE = "so it passes."

@@ -194,8 +194,18 @@ class NumberReport(Fact):
     @property
     def figures(self) -> dict[str, float]:
         """What versions are compared by, by name: the mean error, or that of each of several numbers."""
-        of_each = {f"mean error, {number.name}": number.mae for number in (self.after.numbers if self.after else ())}
-        return of_each or ({"mean error": self.after.mae} if self.after else {})
+        return _errors(self.after) if self.after else {}
+
+    @property
+    def on_same_rows(self) -> tuple[dict[str, float], dict[str, float]] | None:
+        """`figures` of the version that it was made from and of this one, on the same trusted rows; None where nothing
+        was judged before."""
+        return (_errors(self.before), _errors(self.after)) if self.before and self.after else None
+
+    @property
+    def judged_rows(self) -> str:
+        """How many rows of which kind `figures` are of."""
+        return "–" if self.after is None else f"{self.after.rows:,} {'trusted' if self.before else 'of its own'}"
 
     @property
     def few_far_out(self) -> bool:
@@ -230,3 +240,7 @@ class NumberReport(Fact):
         names = [name for name in self.yardsticks if name in ("mean", "last", "column")]
         name = min(names, key=lambda each: abs(self.yardsticks[each].mae - error), default=None)
         return None if name is None else (name, error)
+
+
+def _errors(of: Errors) -> dict[str, float]:
+    return {f"mean error, {number.name}": number.mae for number in of.numbers} or {"mean error": of.mae}

@@ -69,7 +69,8 @@ class ClassKind(Kind[Predictions, Report]):
         if report.tested is not None:
             right = f"{report.tested.accuracy:.1%}"
             yield ""
-            yield f"The version before was right on {right} of {report.tested.rows:,} rows of its batch, as they came."
+            rows = f"{report.tested.rows:,} rows that this version brought"
+            yield f"Before any version had learned them, the version before was right on {right} of the {rows}."
         if scores:
             yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
         for name, score in list(scores.items())[:MOST_CLASSES]:

@@ -15,6 +15,7 @@ from service.contract.reports.number_report import NumberReport
 from service.contract.version_resources import Version
 from service.export.kinds.kind import Kind
 from service.export.markdown import code, plain
+from service.learning.gate.numbers.number_words import YARDSTICKS
 from service.learning.network.checkpoint import Layout
 
 
@@ -58,5 +59,9 @@ class NumberKind(Kind[NumberPredictions, NumberReport]):
         errors = ", ".join(f"{plain(number.name)} {number.mae:.6g}" for number in tested.numbers) or f"{tested.mae:.6g}"
         yield ""
         yield f"Mean error {errors} on {tested.rows:,} rows of {tested.batches:,} batches, before it learned them."
-        if report.skill is not None:
-            yield f"Skill {report.skill:.3f}: the part of the yardstick's error that it does not make."
+        if report.beside is not None:
+            name, error = report.beside
+            yield f"On the same rows {YARDSTICKS[name]} is off by {error:.6g} on average."
+        elif report.skill is not None:
+            below = f"{abs(report.skill):.1%} {'below' if report.skill >= 0 else 'above'}"
+            yield f"On the same rows the mean error is {below} that of the model's yardstick."

@@ -22,6 +22,7 @@ from service.learning.network.network import build, parts_of
 from service.learning.network.part_kinds import FROZEN, kind_of
 from service.learning.run import Run
 from service.learning.update_data import Data
+from service.learning.wording import listed
 
 SMALLEST_IMAGE = 16
 """Side in pixels from which on random convolutions are tried beside a pretrained backbone."""
@@ -207,12 +208,13 @@ def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: LiftR
 
 
 def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
-    was, named = (", ".join(lift.kind for lift in lifts) or "none" for lifts in (before, now))
+    was, named = (listed([lift.kind for lift in lifts] or ["none"], quote=True) for lifts in (before, now))
     if was == named:
         named += " of another width"
     return (
-        f"Another lift does better by now: {named}, before {was}. All rows were learned anew with it, so scores of old "
-        "rows may have changed."
+        f"How rows are prepared for the head was chosen anew: lift {named}, before {was}. That did best on rows kept "
+        "back for choosing. All rows were learned again with it, so scores of old rows may differ a little: there is "
+        "nothing to do."
     )
 
 

@@ -57,11 +57,12 @@ class Changed(NamedTuple):
 
 class Finding(NamedTuple):
     """What the sentence of a rule may name. `is_known`: whether there is anything; `subject`: what it is of, before
-    it."""
+    it; `why`: what the gate said without the subject, where each of its sentences has words of other languages."""
 
     is_known: bool
     figures: Mapping[str, Any]
     subject: str = ""
+    why: str = ""
 
 
 class Answered(NamedTuple):

@@ -127,10 +127,13 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         """Its subject is that of several numbers a row which the gate names, as `OneNumber.of` and `for_it` do."""
         errors, batch = report.after or report.tested, report.batch
         names = [number.name for number in errors.numbers] if errors is not None else []
-        named = (name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why)
-        subject = next((words("reason.of_number", name=name) for name in named), "")
+        named = [name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why][:1]
+        subject, why = "", rule.why
+        for name in named:
+            subject = words("reason.of_number", name=name)
+            why = why.replace(f' of "{name}"', "").replace(f' for "{name}"', "")
         figures = {"outliers": len(batch.far_rows), "repair": _repair(batch.factor, words)}
-        return Finding(rule.value is not None, figures, subject)
+        return Finding(rule.value is not None, figures, subject, why)
 
     def gained(self, report: NumberReport, words: Words) -> str:
         if report.before is None or report.after is None:

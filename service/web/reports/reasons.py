@@ -63,10 +63,12 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     """What a rule found; that of the gate where a newer service has a rule that we do not know."""
     if words.language == OWN:
         return words.said(rule.why)
-    if rule.passed and rule.value is None and rule.name != "sound":
-        return words("reason.does_not_apply")
     kind = kind_of(report)
     finding = kind.finding(rule, report, words)
+    if finding.why and (spoken := words.said(finding.why)):
+        return f"{finding.subject}{spoken}"
+    if rule.passed and rule.value is None and rule.name != "sound":
+        return words("reason.does_not_apply")
     variants = _variants(rule, finding.is_known)
     figures = {**_figures(rule, base, report, words), **finding.figures, **_told(rule, words), **_columns(rule, words)}
     keys = (f"reason.{name}.{rule.name}.{variant}" for name in kind.rules for variant in variants)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.contract.enums import Outcome, Verdict
 from service.contract.reports import AnyReport
-from service.contract.reports.facts import Rule
+from service.contract.reports.facts import BY_CHANCE, Rule
 from service.web.kinds import kind_of
 from service.web.words import Words, percent
 
@@ -46,8 +46,10 @@ def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) 
 
 
 def within_chance(rule: Rule) -> bool:
-    """Whether more was lost than is allowed, on too few rows to tell it from chance. What was lost where the stream
-    moves passes for that."""
+    """Whether more was lost than is allowed, or is beyond another limit, on too few rows to tell it from chance. What
+    was lost where the stream moves passes for that."""
+    if rule.passed and rule.why.endswith(BY_CHANCE):
+        return True
     lost = rule.name in LOSSES and bool(rule.passed) and "the newer rows." not in rule.why
     return lost and rule.value is not None and rule.limit is not None and rule.value > rule.limit
 

@@ -108,7 +108,7 @@ def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
     layout, network = both.checkpoint.layout, build(both.checkpoint)
     assert [lift.kind for lift in layout.lifts] == ["none", "conv"]
     assert layout.lifts[0].width == 512
-    assert any("Another lift does better by now" in note for note in both.notes)
+    assert any("How rows are prepared for the head was chosen anew" in note for note in both.notes)
     assert both.checkpoint.parts["backbone.0"] is learned.checkpoint.parts["backbone.0"]
     x = torch.from_numpy(data.batch.inputs[:4])
     with torch.no_grad():

@@ -225,8 +225,12 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
         if not share:
             return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
         most = max(share, key=lambda c: share[c])
+        evidence, (count, limit) = batch.classes[most], _agreeing(batch.classes[most], policy)
         what = "No class is contradicted more than chance explains."
-        return Finding(what, share[most], _agreeing(batch.classes[most], policy)[1])
+        if share[most] > limit:
+            sure = f'Of {rows(evidence.confident)} where version {measured.live} is sure of "{most}", {count:,}'
+            what += f" {sure} {'says' if count == 1 else 'say'} otherwise: of so few that may be chance, {BY_CHANCE}"
+        return Finding(what, share[most], limit)
     guilty = unexcused(batch, policy)
     name, evidence = next(iter((guilty or suspected).items()))
     agree = name not in _scattered(batch, policy)

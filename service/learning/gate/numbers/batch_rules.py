@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from service.contract.enums import Severity
-from service.contract.figures import amount
+from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
 from service.contract.reports.facts import BY_CHANCE, MOVE
 from service.learning.gate.gate import Finding, silent_without
@@ -105,7 +105,7 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     near = NEAR * CUT if measured.beyond else NEAR
     large = repair is not None and _divided_by_much(repair, median, near)
     if not off and not plain and not slip and not gross and not large:
-        return Finding(_as_usual(batch), limit=rule.max_after)
+        return Finding(f"Nothing speaks for another unit. {_as_usual(batch)}", limit=rule.max_after)
     limit = rule.min_gain * median
     limit = limit if gross else min(near if large else rule.max_after * (WIDER if plain else 1.0), limit)
     if repair is None or repair.after >= limit:
@@ -116,11 +116,13 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     many = f"{every} {batch.rows:,}" if mended > NEARLY * batch.rows else f"{mended:,} of {batch.rows:,}"
     targets = "The target" if one else f"{many} targets"
     wrong = repair.wrong.replace("look", "looks", 1).replace("they", "it") if one else repair.wrong
-    fit = f"{'it fits' if one else 'they fit'} version {measured.live}"
-    if repair.after >= rule.max_after * WIDER:
+    fit, fits = f"{'it fits' if one else 'they fit'} version {measured.live}", repair.after < rule.max_after * WIDER
+    if not fits:
         fit = f"{'it lies' if one else 'they lie'} far nearer to what version {measured.live} expects"
     what, remedy = f"{targets}{number.of} {wrong}: {repair.right} {fit}.", "Send the rows again in the usual unit."
-    return Finding(what, repair.after, limit if gross or large else rule.max_after, Severity.REJECTED, remedy)
+    figures = {"rows": batch.rows, "mended" if fits else "nearer": mended}
+    least = limit if gross or large else rule.max_after
+    return Finding(what, repair.after, least, Severity.REJECTED, remedy, figures=figures)
 
 
 def _divided_by_much(repair: Repair, median: float, near: float) -> bool:
@@ -136,12 +138,15 @@ def one_value(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, 
     if common is None:
         return Finding("There are no trusted rows yet to compare with.", limit=limit, evidence=False)
     excess = common.share - common.usual
+    if excess < limit:
+        most = f"{percent(common.share)} of the {batch.rows:,} targets{number.of} are {amount(common.target)}"
+        what = f"No value is too common: at most {most}; {percent(common.usual)} would be usual."
+        return Finding(what, excess, limit)
     most = "All" if common.share == 1 else f"{whole_percent(common.share)} of the"
     usual = whole_percent(common.usual) if common.usual >= 0.005 else "hardly any"
     what = f"{most} {batch.rows:,} targets{number.of} are {amount(common.target)}, where {usual} would be usual."
-    if batch.rows < SAME_ROWS or excess < limit or common.p >= SAME_P:
-        chance = f" Of so few rows that may be chance, {BY_CHANCE}" if excess >= limit else ""
-        return Finding(f"{what}{chance}", excess, limit)
+    if batch.rows < SAME_ROWS or common.p >= SAME_P:
+        return Finding(f"{what} Of so few rows that may be chance, {BY_CHANCE}", excess, limit)
     return Finding(what, excess, limit, Severity.REJECTED, "Was a default filled in for values that are not known?")
 
 

@@ -9,7 +9,7 @@ from service.learning.gate.gate import Back, Finding, adds_up
 from service.learning.gate.numbers.first_batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
-from service.learning.wording import raised, rows, too_few, whole_percent
+from service.learning.wording import raised, rows, too_few, trusted_rows, whole_percent
 
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
@@ -89,23 +89,24 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
         return Finding("There are no trusted rows yet to compare with.", limit=rule.max_rise, evidence=False)
     if measured.fades and harm.rows < rule.min_rows:
         return Finding(too_few(harm.rows, " of batches that still count"), limit=rule.max_rise, evidence=False)
-    change = f"errors{number.for_it} {_rose(number, harm)}"
-    what = f"Trusted rows: {change} ({_by(harm.rise)})."
+    on = f"{number.for_it} on {trusted_rows(harm.rows)}"
+    change = f"{number.error(harm.before)} → {number.error(harm.after)}"
+    what = f"Errors{on}: {change} ({_by(harm.rise)})."
     limit = _allowed(rule.reject_rise if just_moved(measured, number) else rule.max_rise, measured.part)
     if harm.rise <= limit or harm.p >= rule.p:
         return Finding(what, harm.rise, limit)
     if moved_on(measured, number, policy):
         return Finding(f"{what} {_won(number.own, harm.rise)}", harm.rise, limit)
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
-    begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
+    begin = "It forgot: errors" if fires is Severity.REJECTED else "It may have forgotten: errors"
     remedy = OLD_ROWS
     if own_fell(number) and not just_moved(measured, number):  # said beforehand, it would pass
         remedy = f"{OLD_ROWS} {MEANT}"
     if measured.few_far:
         remedy = FEW_FAR
     elif measured.new_source:
-        begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others', NEW_SOURCE
-    what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
+        begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others: errors', NEW_SOURCE
+    what = f"{begin}{on} rose, {change} ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
     return Finding(what, harm.rise, limit, fires, remedy)
 
 

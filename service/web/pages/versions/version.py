@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from service.contract.enums import Outcome, Verdict
@@ -22,8 +23,10 @@ from service.web.reports.estimates import Pair
 from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.reports.verdicts import COLOURS, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import Words
+from service.web.words import MANY, Words
 
+FIRST = 5
+"""Of more classes than a sentence lists it names so many."""
 WAITING = (Verdict.HELD, Verdict.SUPERSEDED)
 
 
@@ -97,7 +100,7 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
         "figures": kind.figures(report, words),
         "bars": bars,
         "changed": changed,
-        "unjudged": [name for name in version.classes if name not in {of.name for of in changed.pairs}],
+        "unjudged_said": _unjudged(version.classes, {of.name for of in changed.pairs}, words),
         "chart": changes(noted, kind.tick, kind.ends, words(f"version.chart_{bars.of}")) if bars.drawn else None,
         "rules": [
             (
@@ -112,6 +115,15 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
         "explained": RULES,
         "notes": note_sentences(report, words),
     }
+
+
+def _unjudged(classes: Sequence[str], judged: Collection[str], words: Words) -> str:
+    """Which classes no row judges, the first ones of many; "" where all are judged."""
+    names = [name for name in classes if name not in judged]
+    if len(names) <= MANY:
+        return words("version.unjudged", n=len(names), names=names) if names else ""
+    first, more = words("list.comma").join(names[:FIRST]), len(names) - FIRST
+    return words("version.unjudged_many", n=len(names), all=len(classes), names=first, more=more)
 
 
 def _note(of: Pair, is_first: bool, words: Words) -> str:
