@@ -1,12 +1,13 @@
 """How well the gate tells good updates from bad ones, by the service's own updates, on rows it never sees.
 
     python -m benchmarks.gate [--data FOLDER] [--streams digits-images,letter,credit] [--seeds N] [--inputs]
+    python -m benchmarks.gate [--data FOLDER] --relabel
     python -m benchmarks.gate --numbers [--streams price,diabetes,seasons,hotel] [--inputs] [--rows N] [--in-a-row N]
 
 Each update is learned on the same live version and judged; none of them is promoted. FOLDER (or TSUIKA_BENCH_DATA)
 holds letter.npz with X_train, y_train, X_test, y_test; digits come with scikit-learn, and hundred, 100 round classes,
 is drawn. A bad update costs what accuracy falls on the test rows, against the version that was live. With `--inputs`
-columns of numbers come wrong, and targets right.
+columns of numbers come wrong, and targets right. With `--relabel` each update says that labels change on purpose.
 `benchmarks.erosion` has what comes in many small updates; `benchmarks.number_gate` has targets that are numbers.
 """
 
@@ -224,12 +225,39 @@ def input_kinds(spec: InputSpec) -> list[Kind]:
     return [KINDS[0], *map(kind, slips_of(spec))]
 
 
+def joined(rows: Rows, random: np.random.Generator) -> Rows:
+    """One class under another's name."""
+    a, b = random.choice(np.unique(rows.targets), 2, replace=False)
+    return Rows(rows.inputs, np.where(rows.targets == a, b, rows.targets))
+
+
+def one_label(rows: Rows, random: np.random.Generator) -> Rows:
+    """All rows under the name of one class."""
+    return Rows(rows.inputs, np.full(len(rows), random.choice(np.unique(rows.targets))))
+
+
+def columns_rotated(rows: Rows, random: np.random.Generator) -> Rows:
+    """Every column in the next one's place; of images the lines of pixels, half of them on."""
+    return Rows(np.roll(rows.inputs, 1 if rows.inputs.ndim == 2 else rows.inputs.shape[1] // 2, axis=1), rows.targets)
+
+
+RELABELS = (
+    Kind("all labels rotated", True, (50, 200), rotated),
+    Kind("two classes swapped", True, (50, 200), swapped),
+    Kind("a class joined to another", True, (50, 200), joined),
+    Kind("columns rotated", False, (50, 200), columns_rotated),
+    Kind("one label for all", False, (50, 200), one_label),
+    Kind("labels of a class scattered", False, (200, 600), scattered),
+    Kind("shuffled labels", False, (50, 200), shuffled),
+)
+"""Said to change on purpose: so they do, or they are slips."""
+
 OF_ONE_CLASS = (one_renamed, two_merged)
 """Of these so many rows are taken of the classes that are renamed."""
 
 
-def judged(stream: Stream, method: str, kinds: Sequence[Kind]) -> Iterator[Judged]:
-    """Every kind and size on one draw of a stream."""
+def judged(stream: Stream, method: str, kinds: Sequence[Kind], expected: bool = False) -> Iterator[Judged]:
+    """Every kind and size on one draw of a stream. expected: labels are said to change on purpose."""
     train, test, seed = stream.rows, drawn_test(stream), stream.seed
     for late in dict.fromkeys(kind.late for kind in kinds):
         classes = late(train, np.random.default_rng(seed))
@@ -240,6 +268,7 @@ def judged(stream: Stream, method: str, kinds: Sequence[Kind]) -> Iterator[Judge
         with model_of(stream, secret=b"folds %d" % seed) as model:
             taught(model, base, method, seed=seed, promote=True)
             before = model.accuracy(known_test.inputs, known_test.targets)
+            model.expected = expected
             for kind in (k for k in kinds if k.late is late):
                 for size in kind.sizes:
                     rows = _rows(kind, fresh, size, np.random.default_rng([seed, size]))
@@ -325,6 +354,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--in-a-row", type=int, default=0, help="of numbers: so many batches come wrong one by one")
     parser.add_argument("--rows", type=int, help="of numbers: judge the first so many rows of a batch")
     parser.add_argument("--inputs", action="store_true", help="wrong inputs in place of wrong targets")
+    parser.add_argument("--relabel", action="store_true", help="labels that are said to change on purpose")
     parser.add_argument("--method", default="auto", help="how every update learns")
     arguments = parser.parse_args(words)
     arguments.streams = chosen_streams(arguments, USUAL_NUMBERS if arguments.numbers else USUAL)
@@ -363,7 +393,7 @@ def _judged(stream: Stream, arguments: argparse.Namespace) -> Iterator[AnyJudged
     method, points = arguments.method, arguments.points
     if stream.numbers is None:
         kinds = input_kinds(stream.input) if arguments.inputs else kinds_of(stream)
-        yield from judged(stream.aside(), method, kinds)
+        yield from judged(stream.aside(), method, RELABELS if arguments.relabel else kinds, arguments.relabel)
     elif arguments.in_a_row:
         yield from judged_in_a_row(stream, points, method, arguments.in_a_row)
     else:

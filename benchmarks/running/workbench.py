@@ -96,6 +96,7 @@ class Model:
         self.live: Stored | None = None
         self.made: Result | None = None
         self.newest = ""
+        self.expected = False
         self.number = 0
         self.challenges: list[str] = []
         self.challenge_seconds = self.method_seconds = 0.0
@@ -265,6 +266,7 @@ class Model:
             entries={space: {b: d for b, d in of.items() if b in known} for space, of in self._entries.items()},
             lineage=self._lineage,
             challenged_rows=self._challenged,
+            expected=self.expected,
             **{"start": base, **more},
         )
 

@@ -289,7 +289,7 @@ class CreateUpdate(Strict):
     expect: Expect | None = Field(
         default=None,
         description="relabel: labels of known inputs change on purpose; move: targets that are numbers move at once, "
-        "as prices do. Rules 2 to 4 of the gate do not stop it then. Needs the scope promote.",
+        "as prices do. Rules 2 to 4 of the gate do not stop what that explains. Needs the scope promote.",
     )
     method: MethodChoice | None = None
     device: Device | None = Field(

@@ -38,13 +38,17 @@ from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence,
 from service.learning.evaluation.classes.measure_classes import measure, new_rows
 from service.learning.gate.classes.class_gate import judge
 from service.learning.gate.classes.class_measurements import Contradiction, Harm, Measured, Since
-from service.learning.gate.classes.contradiction_rules import reconcilable, unexcused
+from service.learning.gate.classes.contradiction_rules import on_purpose, reconcilable, unexcused
 from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
 
 RELABELLED = (
     "These labels change on purpose, as their sender said (expect: relabel), so nothing stopped it for contradicting "
     "the live version. Rows with the old labels still count: take their batches back."
+)
+NOT_RENAMED = (
+    "Its sender said that these labels change on purpose (expect: relabel). That excuses known classes under other "
+    "names, and these rows do not show it, so rules 2 to 4 hold it."
 )
 UNLIKE = "are unlike anything seen before"
 MANY_COPIES = 10
@@ -258,7 +262,9 @@ def _batch_evidence(
         disputes=[dispute(name, of_class, assessment.batch, answers, conflict) for name, of_class in guilty.items()],
         evidence={} if assessment.expected else dict(evidence.classes),
         reconcilable=both,
-        notes=_notes(assessment, evidence, both, listed) + _left_out_noted([row for row in surely if row in left_out]),
+        notes=_relabelled(assessment, contradiction)
+        + _notes(assessment, evidence, both, listed)
+        + _left_out_noted([row for row in surely if row in left_out]),
     )
 
 
@@ -276,10 +282,17 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
     return [f"{count} a label that all other rows speak against: is it a slip? The report lists {them}."]
 
 
+def _relabelled(assessment: ClassAssessment, contradiction: Contradiction) -> list[str]:
+    """A note where its sender said that labels change on purpose."""
+    if not assessment.expected:
+        return []
+    return [RELABELLED if on_purpose(contradiction, assessment.policy) else NOT_RENAMED]
+
+
 def _notes(
     assessment: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]
 ) -> list[str]:
-    notes = [RELABELLED] if assessment.expected else []
+    notes = list[str]()
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
     if listed and (most := listed[0]).alike:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from service.learning.data.rows import Bools, alone
+from service.learning.data.rows import Bools, Rows, alone
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, own, pooled_before, since
 from service.learning.evaluation.classes.evidence import Evidence, learnable, pooled, reconcile, weigh
 from service.learning.evaluation.classes.likeness import in_parts, likeness, of_its_own, young
@@ -164,6 +165,7 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         labels=len(np.unique(batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
+        called=_called(batch, base.on_batch, counted) if base and assessment.expected else {},
     )
     if ledger is None or solve is None or base is None:
         return counts
@@ -179,3 +181,11 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         joint = reconcile(batch, base.on_batch, evidence.conflict, ledger, solve)
         counts = replace(counts, reconciliation=joint)
     return counts
+
+
+def _called(batch: Rows, base: Answers, counted: Bools) -> dict[str, Counter[str]]:
+    """Labels of the counted rows by what the base answers."""
+    called: dict[str, Counter[str]] = defaultdict(Counter)
+    for answer, label in zip(base.take(counted).names(), batch.take(counted).label_names(), strict=True):
+        called[answer][label] += 1
+    return dict(called)

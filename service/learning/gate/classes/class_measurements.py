@@ -70,7 +70,8 @@ class Contradiction:
     `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
     them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
-    `strange_learner`: a head of those, where they are most and can show a rule.
+    `strange_learner`: a head of those, where they are most and can show a rule. `called`: labels of the rows by what
+    the base answers, where labels change on purpose.
     """
 
     rows: int
@@ -84,6 +85,7 @@ class Contradiction:
     strange: int = 0
     strange_others: int = 0
     strange_learner: Agreement | None = None
+    called: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def excess(self) -> float:

@@ -10,6 +10,7 @@ from service.contract.policy import ContradictsEverything, DisagreesBroadly, Gat
 from service.contract.reports.class_report import ClassEvidence
 from service.contract.reports.facts import BY_CHANCE
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
+from service.learning.gate.classes.relabelling import renamed
 from service.learning.gate.gate import Figure, Finding, silent_without
 from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent
@@ -94,6 +95,17 @@ def unexcused(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEviden
     if reconcilable(batch, policy):
         return {}
     return _disputed(batch, policy, _agreeing) if shifted(batch, policy) else disputed(batch, policy)
+
+
+def on_purpose(batch: Contradiction | None, policy: GatePolicy) -> bool:
+    """Whether labels that change on purpose explain what rules 2-4 find. They do not where most conflicts of a class
+    carry no one label, nor where more rows contradict than usual and classes are not only called otherwise."""
+    if batch is None:
+        return False
+    if any(2 * max(e.toward.values(), default=0) <= e.conflicts for e in unexcused(batch, policy).values()):
+        return False
+    broad = _stands_out(batch, policy.contradicts_everything) or _stands_out(batch, policy.disagrees_broadly)
+    return not broad or bool(shifted(batch, policy)) or renamed(batch)
 
 
 def _scattered(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
