@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.learning.data.serialization import unpack
+from service.learning.ledger.sums import Sums
 from tests.acceptance.service import Caller
 from tests.running import Server
 
@@ -144,6 +146,12 @@ def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: S
         assert taken["verdict"] == "promoted"
         certificate = with_it.ok("GET", f"{with_it.path}/versions/{with_it.live()}")["report"]["certificate"]
         assert (certificate["rows"], certificate["decided"]) == (240, [])
+        tensors, meta = unpack(with_it.http.get(f"{with_it.path}/versions/{with_it.live()}/ledger").content)
+        sums = Sums(tuple(meta["classes"]), tensors["G"], tensors["Q"], tensors["n"])
+        assert sums.digest(meta["feature_space"]) == meta["digest"] == certificate["ledger_digest"]
+        [offset], [step], (low, high, count) = meta["numbers"]["offset"], meta["numbers"]["step"], sums.G[-3:, -1]
+        mean = np.mean([rows(seed)[1] for seed in (1, 3)])
+        assert offset + step * (low + 2**15 * high) / count == pytest.approx(mean, abs=step), "anybody can solve it"
         answers = [
             caller.ok("POST", f"{caller.path}/predictions", {"inputs": rows(99)[0]})["predictions"]
             for caller in (with_it, without)

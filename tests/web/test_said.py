@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,14 +15,17 @@ from service.contract.inputs import InputSpec, RangeScale, VectorInput
 from service.contract.reports.facts import NewValue
 from service.contract.reports.number_report import TestedErrors, YardstickError
 from service.contract.tables import TableInput
+from service.contract.targets.number_target import ColumnYardstick, NumberTarget
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
 from service.intake.kinds.cells import no_number
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.slips import class_notes, slip_notes, value_notes
 from service.learning.evaluation.classes.class_challenge import ClassComparison
+from service.learning.evaluation.numbers.number_assessment import Tested
 from service.learning.evaluation.numbers.number_challenge import NumberComparison
 from service.learning.evaluation.numbers.number_report import worse_than
+from service.learning.evaluation.numbers.yardsticks import not_compared
 from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import AnyScale, InputScale
 from service.learning.network.scale_notes import scale_notes
@@ -55,6 +60,7 @@ def test_what_patterns_say_in_english_is_what_the_service_says() -> None:
     assert gone == {}
 
 
+BY_COLUMN = NumberTarget(kind="number", yardstick=ColumnYardstick(column=1))
 TABLE = table_of({f"n{k}": "number" for k in range(12)})
 SCALES: list[tuple[InputSpec, AnyScale]] = [
     (VectorInput(kind="vector", size=1, scale=RangeScale(range=(0, 1))), InputScale(torch.tensor(0.5), torch.ones(1))),
@@ -88,6 +94,11 @@ def notes() -> list[str]:
         *worse_than(
             {"mean": YardstickError(mae=12.1, rmse=15.0)},
             TestedErrors(mae=15.4, rmse=20.0, r2=None, coverage=None, rows=96, batches=1),
+        ),
+        *(
+            note
+            for batches in (("a",), ("a", "b"))
+            for note in not_compared(BY_COLUMN, [cast(Tested, SimpleNamespace(batches=batches, yardsticks={}))])
         ),
         *scale_notes(scale, still, fitted=True),
         *(note for numbers in (False, True) for note in scale_notes(scale, wide, fitted=False, differences=numbers)),

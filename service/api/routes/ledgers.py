@@ -49,7 +49,8 @@ LEDGER = "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64."
     responses=gives(RAW, LEDGER) | refusals(404, 409, 410, 507),
 )
 async def get_ledger(request: Request, shared: Shared, model: str, version: str) -> Response:
-    """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
+    """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names or,
+    where targets are numbers, the offset and step of the grid on which columns of `G` hold them."""
     return await shared.downloads.send(request, lambda: _ledger(shared, model, version))
 
 

@@ -33,7 +33,7 @@ from service.learning.evaluation.numbers.intervals import LAST_BATCHES, LEAST_RO
 from service.learning.evaluation.numbers.measure_numbers import FAR, beside_median, fifths, remembered
 from service.learning.evaluation.numbers.number_answers import as_targets, expected_targets
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
-from service.learning.evaluation.numbers.yardsticks import beside_mean, reported, skill
+from service.learning.evaluation.numbers.yardsticks import beside_mean, not_compared, reported, skill
 from service.learning.gate.numbers.batch_rules import NOVEL
 from service.learning.gate.numbers.number_gate import follows
 from service.learning.gate.numbers.number_measurements import NumberMeasured
@@ -85,7 +85,11 @@ def number_report(
         gate=gate,
         exact=candidate.layout.exact is not None and weights_of(candidate).whole,
         method=dict(exam.learned.details),
-        notes=[*notes, *(worse_than(yardsticks, tested) if gate.outcome is Outcome.PASS else [])],
+        notes=[
+            *notes,
+            *not_compared(target, latest),
+            *(worse_than(yardsticks, tested) if gate.outcome is Outcome.PASS else []),
+        ],
     )
 
 

@@ -21,6 +21,7 @@ from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import goals_in_units, number_head
 from service.learning.number_heads.strength import choose_strength
+from service.learning.wording import counted
 
 MEAN, LAST, COLUMN, RIDGE = "mean", "last", "column", "ridge"
 
@@ -80,6 +81,20 @@ def skill(target: NumberTarget, tested: Sequence[Tested], values: Sequence[Float
     error = np.concatenate([np.abs(v - t.target) for v, t in zip(values, tested, strict=True)]).mean(0)
     beside = np.concatenate([np.abs(t.yardsticks[name] - t.target) for t in tested]).mean(0)
     return float((1 - error / beside).mean()) if (beside > 0).all() else None
+
+
+def not_compared(target: NumberTarget, tested: Sequence[Tested]) -> list[str]:
+    """A note where skill is not known, since some tested batches were answered without the yardstick's column."""
+    if not isinstance(target.usual, ColumnYardstick):
+        return []
+    without = [t for t in tested if _column_name(target) not in t.yardsticks]
+    if not without:
+        return []
+    lacking, last = (sum(len(t.batches) for t in some) for some in (without, tested))
+    return [
+        f"Skill over the yardstick's column is not known yet: {lacking} of the last "
+        f"{counted(last, 'batch', 'batches')} came before it was the yardstick, or have a row that lacks it."
+    ]
 
 
 def means(batches: Sequence[str], rows: Rows) -> Floats:

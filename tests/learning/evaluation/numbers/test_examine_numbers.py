@@ -326,6 +326,18 @@ def test_a_yardstick_may_be_a_column_or_the_last_batch() -> None:
         assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks[name].mae)
 
 
+def test_until_a_new_yardstick_has_answered_the_last_batches_a_note_says_why_skill_is_not_known() -> None:
+    stream = Lineage(3)
+    for k in range(3):
+        stream.grow(*drawn(k))
+    stream.target = number(yardstick=ColumnYardstick(column=0))
+    reports = [stream.grow(*drawn(k)) for k in range(3, 8)]
+    notes = [[note for note in report.notes if "Skill" in note] for report in reports]
+    assert [report.skill is None for report in reports] == [len(said) == 1 for said in notes] == [True] * 4 + [False]
+    assert "2 of the last 3 batches came before it was the yardstick" in notes[0][0]
+    assert "1 of the last 5 batches" in notes[3][0]
+
+
 def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> None:
     stream = Lineage(3, number(size=2, names=["salt", "heat"]))
     for k in range(4):
