@@ -12,13 +12,17 @@ from tests.running import ROOT
 
 README = (ROOT / "README.md").read_text()
 BEGINNING, REST = README.split("## The first hour\n")
+CORE, MORE = REST.split("## Numbers instead of classes\n")
+"""A model of classes from nothing to a batch that is taken back; and what else the page types, which takes as long."""
+FIRST = CORE.split("**Create**")[0]
+"""The files of all of them, and the service."""
 LONGEST = 300
 """Lines of a page that somebody reads who has not decided yet."""
 
 
-@pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Newcomer]:
-    with sitting(tmp_path_factory.mktemp("newcomer"), migrated) as newcomer:
+@pytest.fixture
+def newcomer(tmp_path: Path, migrated: Path) -> Iterator[Newcomer]:
+    with sitting(tmp_path, migrated) as newcomer:
         yield newcomer
 
 
@@ -31,12 +35,19 @@ def test_two_commands_install_and_show_and_test() -> None:
 
 
 def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
-    for language, text, printed in newcomer.follows(REST):
+    for language, text, printed in newcomer.follows(CORE):
         if language == "python":
             assert any("grignolino" in str(line) for line in printed)
         if "tsuika verify" in text:
             assert printed[1].startswith("Verified. wine version 4: 113 rows of 2 batches")
             assert printed[0]["report"]["certificate"]["ledger_digest"] in printed[2]
+
+
+@pytest.mark.long
+def test_numbers_tables_and_the_terminal_are_as_it_says(newcomer: Newcomer) -> None:
+    """With the files of the first hour, and its service."""
+    typed = [text for _, text, _ in newcomer.follows(FIRST + MORE)]
+    assert "tsuika rollback cellar" in typed[-2]
 
 
 def test_it_is_short_enough_to_be_read() -> None:

@@ -105,6 +105,7 @@ def test_texts_are_learned_on_minilm_by_default(client: httpx.Client) -> None:
     assert ask(client, "intents", texts) == ["weather", "music", "bank", "weather"]
 
 
+@pytest.mark.long
 def test_weights_that_the_operator_named_are_used(client: httpx.Client) -> None:
     assert create(client, "own", IMAGE, {"name": "resnet18", "side": 32}).status_code == 201
     learn(client, "own", pictures("ab", 15))

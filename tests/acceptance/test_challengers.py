@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, until
@@ -32,6 +33,7 @@ def challenger(caller: Caller, champion: str) -> dict[str, Any]:
     return caller.end(until(challenger, what="a challenger")["id"])
 
 
+@pytest.mark.long
 def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_version(
     shared: Server, new_model: NewModel
 ) -> None:

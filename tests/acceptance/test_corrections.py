@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, blobs
 from tests.acceptance.test_numbers import made, send
@@ -62,6 +64,7 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
     assert (taken["verdict"], len(typed.version(taken["version"])["batches"])) == ("promoted", 1)
 
 
+@pytest.mark.long
 def test_targets_that_were_promoted_by_hand_are_listed_and_corrected_as_if_they_had_been_right(shared: Server) -> None:
     exact = {"name": "ridge", "lift": "none", "decay": 1}
     with (

@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 from service.contract.tables import value_code
 from tests import traces
@@ -41,6 +42,7 @@ def test_rows_are_read_whole_until_they_are_erased_and_then_they_are_gone(shared
     assert seen.keys() == {200, 410}, seen
 
 
+@pytest.mark.long
 def test_values_of_an_erased_batch_of_a_table_are_nowhere(shared: Server) -> None:
     """Batches and reports have them by name, versions by their code."""
     columns = [{"name": "age", "kind": "number"}, {"name": "city", "kind": "category"}]

@@ -128,6 +128,7 @@ def test_exemplars_are_rehearsed_and_what_was_trained_on_lost_rows_stays(shared:
     invariants.hold(shared.data, [first, third])
 
 
+@pytest.mark.long
 def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, new_model: NewModel) -> None:
     caller = new_model(method={"name": "ridge", "lift": "auto"})
     ids = [caller.learn(seed)["batches"][0] for seed in (1, 2)]
@@ -151,7 +152,9 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     invariants.hold(shared.data, [*ids, waits, *later["batches"]])
 
 
-@pytest.mark.parametrize("method", [{"name": "ridge"}, {"name": "linear_probe", "epochs": 2}])
+@pytest.mark.parametrize(
+    "method", [{"name": "ridge"}, pytest.param({"name": "linear_probe", "epochs": 2}, marks=pytest.mark.long)]
+)
 def test_old_versions_lose_their_parts_and_all_goes_on(
     shared: Server, new_model: NewModel, method: dict[str, Any]
 ) -> None:

@@ -155,6 +155,7 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
     environment.hold()
 
 
+@pytest.mark.long
 def test_after_a_rollback_nothing_that_was_under_way_undoes_it(environment: Environment, new_model: NewModel) -> None:
     caller = new_model(architecture={"backbone": {"name": "mlp", "hidden": [8]}})
     caller.learn(0)
@@ -205,7 +206,7 @@ def overwrite(environment: Environment, area: str, digest: str, data: bytes) -> 
         store._write(f"{area}/{digest}", data, create=True)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("damage", ["deleted", "a flipped bit"])
+@pytest.mark.parametrize("damage", [pytest.param("deleted", marks=pytest.mark.long), "a flipped bit"])
 def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_runs(
     environment: Environment, new_model: NewModel, damage: str
 ) -> None:
@@ -266,6 +267,7 @@ def test_one_idempotency_key_from_twenty_threads_is_one_update(environment: Envi
     environment.hold(done["batches"])
 
 
+@pytest.mark.long
 def test_an_archived_model_stops_what_it_was_learning(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     running = caller.order([caller.batch(0)], method=ENDLESS)["id"]

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import load
 
 from service.learning.data.serialization import unpack
@@ -77,6 +78,7 @@ def test_merged_is_centrally_trained_and_taken_back_is_never_merged(shared: Serv
     assert merge(a, ledger(b, 1))["batches"] != first["batches"], "taken back, it may come again"
 
 
+@pytest.mark.long
 def test_a_ledger_that_comes_while_rows_are_learned_is_merged_after_them(shared: Server, new_model: NewModel) -> None:
     central, a, b = (new_model(method=METHOD) for _ in range(3))
     for model, seed in ((a, 0), (b, 1), (central, 0), (central, 1)):
@@ -95,6 +97,7 @@ def test_a_ledger_that_comes_while_rows_are_learned_is_merged_after_them(shared:
     assert (digest(a), heads(a)) == (digest(central), heads(central))
 
 
+@pytest.mark.long
 def test_numbers_are_merged_as_classes_are(new_model: NewModel) -> None:
     target, method = {"kind": "number", "range": [-40, 40]}, {**METHOD, "decay": 1}
     central, a, b = (new_model(target=target, method=method) for _ in range(3))
@@ -113,6 +116,7 @@ def test_numbers_are_merged_as_classes_are(new_model: NewModel) -> None:
     assert merged == centrally
 
 
+@pytest.mark.long
 def test_tables_are_merged_where_each_column_is_declared(new_model: NewModel) -> None:
     """Each site has towns and shops that no other has; some cells are empty."""
     columns = [
@@ -136,6 +140,7 @@ def test_tables_are_merged_where_each_column_is_declared(new_model: NewModel) ->
     assert merged == centrally, "scores differ: the temperature is chosen by the rows that are here"
 
 
+@pytest.mark.long
 def test_a_merge_is_rolled_back_held_and_erased_like_any_update(new_model: NewModel) -> None:
     a, b = new_model(method=METHOD), new_model(method=METHOD)
     a.learn(0)

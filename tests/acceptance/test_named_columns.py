@@ -8,7 +8,7 @@ import io
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -128,6 +128,11 @@ def by_page(url: str, path: str, content: bytes, **data: str) -> str:
     return answer.headers.get("location", "") or said
 
 
+def large_apart(doors: Iterable[str]) -> list[Any]:
+    """Parameters of these doors; large bodies, of 24,000 rows, are long."""
+    return [pytest.param(door, marks=pytest.mark.long if door.startswith("large") else ()) for door in doors]
+
+
 @dataclass
 class Doors:
     """Through which rows come to the model."""
@@ -219,7 +224,7 @@ ASK: dict[str, Callable[[Doors, Table], Any]] = {
 """Asks about rows through a door. Raises ClientError or ValueError."""
 
 
-@pytest.mark.parametrize("door", ASK)
+@pytest.mark.parametrize("door", large_apart(ASK))
 def test_rows_are_answered_by_the_names_of_their_columns(door: str, doors: Doors) -> None:
     table = fruits(2, 1)
     answers = ASK[door](doors, table)
@@ -256,7 +261,7 @@ LEARN: dict[str, Callable[[Doors, Table], Any]] = {
 """Sends rows to be stored through a door. Raises ClientError or ValueError."""
 
 
-@pytest.mark.parametrize("door", LEARN)
+@pytest.mark.parametrize("door", large_apart(LEARN))
 def test_rows_are_stored_by_the_names_of_their_columns(door: str, doors: Doors) -> None:
     table = fruits(4, 10 + [*LEARN].index(door))
     before = {batch.id for batch in doors.model.batches()}

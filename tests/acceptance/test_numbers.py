@@ -109,6 +109,7 @@ def test_shuffled_targets_do_not_go_live(load: Caller) -> None:
     assert done["verdict"] in {"held", "rejected"}, done["report"]["gate"]
 
 
+@pytest.mark.long
 def test_a_move_of_few_rows_goes_live_where_its_sender_says_so(shared: Server) -> None:
     with made(shared, "numbers.move") as caller:
         for seed in range(3):

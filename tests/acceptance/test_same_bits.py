@@ -33,6 +33,8 @@ CASES = [
     (MLP, {"name": "l2_sp", "strength": 0.5, "epochs": 4}),
     (MLP, {"name": "den", "epochs": 2}),
 ]
+OFTEN = ("ridge", "fine_tune")
+"""An exact head and a training; the others are long."""
 
 
 @pytest.fixture
@@ -50,7 +52,11 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "method"), CASES, ids=[str(c[1]["name"]) + str(k) for k, c in enumerate(CASES)]
+    ("architecture", "method"),
+    [
+        pytest.param(*case, id=case[1]["name"], marks=() if case[1]["name"] in OFTEN else pytest.mark.long)
+        for case in CASES
+    ],
 )
 def test_the_service_learns_the_bits_of_the_same_calls_in_process(
     environment: Environment, new_model: NewModel, architecture: dict[str, Any], method: dict[str, Any]

@@ -173,6 +173,7 @@ def test_a_version_of_a_table_is_read_from_disk_as_it_was(shared: Server, rents:
         runtime.close()
 
 
+@pytest.mark.long
 def test_rows_without_what_every_learned_row_had_have_no_interval_until_such_rows_are_learned(rents: Caller) -> None:
     rows, targets = table(8, 40)
     without = [{name: cell for name, cell in row.items() if name != "size"} for row in rows]

@@ -107,6 +107,7 @@ def test_a_class_that_is_left_without_rows_leaves_the_columns(environment: Envir
     assert parts(caller, done["version"])["head.0"] == parts(caller, 1)["head.0"]
 
 
+@pytest.mark.long
 def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_it(
     environment: Environment, new_model: NewModel
 ) -> None:
@@ -122,7 +123,11 @@ def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_i
 
 @pytest.mark.parametrize(
     ("which", "methods"),
-    [(0, [TUNE] * 3), (2, [TUNE] * 3), (1, [TUNE, TUNE, RIDGE])],
+    [
+        (0, [TUNE] * 3),
+        pytest.param(2, [TUNE] * 3, marks=pytest.mark.long),
+        pytest.param(1, [TUNE, TUNE, RIDGE], marks=pytest.mark.long),
+    ],
 )
 def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
     environment: Environment, new_model: NewModel, which: int, methods: list[dict[str, Any]]
@@ -146,7 +151,14 @@ def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
     environment.hold()
 
 
-@pytest.mark.parametrize("method", [RIDGE, {"name": "linear_probe", "epochs": 2}, {"name": "auto"}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        RIDGE,
+        pytest.param({"name": "linear_probe", "epochs": 2}, marks=pytest.mark.long),
+        pytest.param({"name": "auto"}, marks=pytest.mark.long),
+    ],
+)
 def test_everything_can_be_taken_back_and_learned_anew(
     environment: Environment, new_model: NewModel, method: dict[str, Any]
 ) -> None:
@@ -201,6 +213,7 @@ def test_what_live_never_learned_is_taken_back_without_a_version(environment: En
     assert caller.versions() == [1]
 
 
+@pytest.mark.long
 def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_again(
     environment: Environment, new_model: NewModel
 ) -> None:

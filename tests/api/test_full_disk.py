@@ -136,6 +136,7 @@ def test_on_a_disk_without_a_free_byte_predictions_go_on_and_nothing_needs_repai
     assert api.ok("GET", "/readyz") == {"status": "ready"}
 
 
+@pytest.mark.long
 def test_an_update_for_which_there_is_no_room_fails_and_works_once_there_is_some(make_api: MakeApi) -> None:
     """The room ends once it is claimed: its process finds that out when it stores what it made."""
     api = make_api(poll_seconds=0.02, max_attempts=1)

@@ -167,6 +167,7 @@ def send(api: Api, calls: list[tuple[str, str, dict[str, Any]]], seed: int) -> N
             assert answer.json()["detail"]
 
 
+@pytest.mark.long
 def test_no_text_of_a_body_is_opened_as_a_path_or_an_address(
     api: Api, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -456,7 +456,11 @@ def test_no_more_may_wait_than_some(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [of.result()["rows"] for of in waiting] == [1, 1]
 
 
-@pytest.mark.parametrize("model", ["digits", "digits" * 100_000], ids=["that it read", "that it does not read"])
+@pytest.mark.parametrize(
+    "model",
+    ["digits", pytest.param("digits" * 100_000, marks=pytest.mark.long)],
+    ids=["that it read", "that it does not read"],
+)
 def test_a_task_that_takes_too_long_is_ended(aside: Reader, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1
@@ -468,6 +472,7 @@ def test_a_task_that_takes_too_long_is_ended(aside: Reader, monkeypatch: pytest.
     assert ask(aside, body) == 1
 
 
+@pytest.mark.long
 def test_a_body_that_needs_too_much_memory_is_refused_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,7 @@ def test_a_linear_head_and_one_on_a_known_backbone_are_taken(api: Api) -> None:
     assert prediction["score"] == pytest.approx(np.e / (np.e + 1))
 
 
+@pytest.mark.long
 def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     api = make_api()
     api.ok("POST", "/v1/models", {"name": "intents", "input": {"kind": "text"}})

@@ -18,6 +18,7 @@ from benchmarks.tables.scores import Course, Group
 from tests.devices import Beside, beside
 
 
+@pytest.mark.long
 def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "results.json"
     words = ["--streams", "digits-images", "--methods", "ridge,fine_tune", "--seeds", "1", "--json", str(file)]

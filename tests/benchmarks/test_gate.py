@@ -87,6 +87,7 @@ def test_batches_of_a_table_are_held_where_columns_are_wrong() -> None:
     assert [held["columns shifted by one", sent] for sent in SENT] == [7, 7, 7]
 
 
+@pytest.mark.long
 def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:
     course = eroded(stream_of("digits-images", None), SPREAD)
     assert course.stopped == [9]
@@ -104,6 +105,7 @@ def test_a_live_version_leaves_rows_for_every_update() -> None:
     assert base_rows("tiny", 100, late=False) == 50
 
 
+@pytest.mark.long
 def test_a_run_that_is_cut_off_leaves_what_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

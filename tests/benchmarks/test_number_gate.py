@@ -82,6 +82,7 @@ def test_a_batch_that_no_method_takes_counts_as_rejected(monkeypatch: pytest.Mon
     assert verdicts == {RIGHT: ("promoted", []), "absurd": ("rejected", ["refused"])}
 
 
+@pytest.mark.long
 def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = {way: WAYS[way] for way in (RIGHT, "10 times", "other sign")}
     monkeypatch.setattr(number_gate, "WAYS", ways)
@@ -94,6 +95,7 @@ def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.
     assert "other sign" not in "\n".join(in_a_row_report(in_a_row))
 
 
+@pytest.mark.long
 def test_a_shift_that_is_sent_again_and_again_is_taken_for_a_world_that_has_moved_and_a_wrong_unit_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

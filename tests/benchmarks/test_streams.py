@@ -89,6 +89,7 @@ def test_streams_of_a_backbone_have_its_features_beside_them(tmp_path: Path) -> 
     assert (data["X_train"][order].transpose(0, 3, 1, 2) == stream.rows.inputs).all()
 
 
+@pytest.mark.long
 def test_what_is_taken_back_is_as_if_it_had_never_been(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ for verbs in app.VERBS.values():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+@pytest.mark.long
 def test_who_operates_does_not_wait_for_torch(migrated: Path, tmp_path: Path) -> None:
     shutil.copy(migrated, tmp_path / "tsuika.db")
     code = f"""

@@ -84,6 +84,7 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     assert f"take {newest} back first (tsuika retract)" in refused.err
 
 
+@pytest.mark.long
 def test_a_file_from_another_source_is_learned_and_the_batch_with_the_same_rows_is_named(
     tsuika: Tsuika, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_of_a_batch_that_was_taken_back_no_suspects_are_listed(tsuika: Tsuika, t
     assert refused.err.rstrip().endswith("Send the corrected rows as a new batch: tsuika push rill FILE")
 
 
+@pytest.mark.long
 def test_learn_shows_the_suspects_that_push_shows(tsuika: Tsuika, tmp_path: Path) -> None:
     said, batch = pushed(tsuika, tmp_path, "glen")
     assert tsuika("rollback", "glen", "--reason", "to learn it again").code == DONE
@@ -136,6 +138,7 @@ def test_learn_shows_the_suspects_that_push_shows(tsuika: Tsuika, tmp_path: Path
     assert f"Correct them: tsuika correct glen {batch} --suspects" in learned.out
 
 
+@pytest.mark.long
 def test_targets_are_corrected_with_the_decimals_of_their_file(tsuika: Tsuika, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     sizes = random.uniform(20, 90, 120).round(3)

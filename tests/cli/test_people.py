@@ -249,6 +249,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
 
 
+@pytest.mark.long
 def test_vectors_are_predicted_without_the_columns_that_their_model_leaves_out(tsuika: Tsuika, tmp_path: Path) -> None:
     with Client() as client:
         vector = {"kind": "vector", "size": 4, "scale": {"range": [-9, 20]}}
@@ -357,6 +358,7 @@ def test_a_class_that_no_row_has_is_deleted_and_what_changes_is_said(
         assert client.model("hill").info().classes == ["apple", "pear"]
 
 
+@pytest.mark.long
 def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika: Tsuika, tmp_path: Path) -> None:
     assert tsuika("init", "grove", save(tmp_path / "first.csv", rows(["apple", "pear"]))).code == DONE
     assert tsuika("push", "grove", tmp_path / "first.csv", "--method", "ridge").code == DONE

@@ -54,6 +54,7 @@ def test_what_is_typed_prints_what_stands_there(
                 assert alike(line) in lines, (typed, line, printed)
 
 
+@pytest.mark.long
 def test_doctor_says_what_stands_there_of_a_service_with_keys(
     tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

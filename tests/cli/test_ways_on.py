@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from service.cli.exits import DONE, ERROR, HELD, USAGE
 from service.client import Client
@@ -52,6 +53,7 @@ def test_later_versions_go_live_again_whatever_is_live(tsuika: Tsuika, tmp_path:
     assert (told["model"], told["version"], told["promotion"]) == ("heath", 1, "auto")
 
 
+@pytest.mark.long
 def test_of_a_ready_version_that_was_promoted_the_report_says_so(tsuika: Tsuika, tmp_path: Path) -> None:
     taught(tsuika, tmp_path, "lea")
     held = tsuika("push", "lea", save(tmp_path / "next.csv", rows(["apple", "pear"], 30, 5)), "--method", "ridge")
@@ -82,6 +84,7 @@ def test_a_rollback_that_is_refused_names_the_version_that_it_would_go_to(tsuika
     assert tsuika("rollback", "moor", "--to", "2", "--reason", "as it was printed").code == DONE
 
 
+@pytest.mark.long
 def test_rows_that_cannot_be_taken_out_are_not_proposed_to_be(tsuika: Tsuika, tmp_path: Path) -> None:
     header = [*HEADER[:-1], "market", "label"]
 
@@ -107,6 +110,7 @@ def test_rows_that_cannot_be_taken_out_are_not_proposed_to_be(tsuika: Tsuika, tm
     assert (refused.code, "can be corrected, not be taken out" in refused.err) == (ERROR, True), refused.err
 
 
+@pytest.mark.long
 def test_no_command_names_a_batch_that_was_taken_back(tsuika: Tsuika, tmp_path: Path) -> None:
     taught(tsuika, tmp_path, "croft", 1)
     named = [dict(zip(HEADER[:-1], map(float, row), strict=False)) for row in rows(["apple", "pear"], 60, seed=9)]

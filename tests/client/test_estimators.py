@@ -48,6 +48,7 @@ def test_a_classifier_in_a_pipeline() -> None:
     assert (fitted.classes_[shares.argmax(1)] == fitted.predict(X)).all()
 
 
+@pytest.mark.long
 def test_a_model_that_is_named_goes_on(client: Client) -> None:
     from sklearn.base import clone
     from sklearn.datasets import load_iris
@@ -69,6 +70,7 @@ def test_a_model_that_is_named_goes_on(client: Client) -> None:
         clone(model).fit(X, y)
 
 
+@pytest.mark.long
 def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_columns(client: Client) -> None:
     from sklearn.datasets import load_iris
 

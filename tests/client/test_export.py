@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,13 @@ def classes(client: Client, name: str) -> RemoteModel:
     return model
 
 
+@pytest.fixture(scope="module")
+def of_classes(service_url: str) -> Iterator[RemoteModel]:
+    """One of them for all tests that take nothing but its version out."""
+    with Client(service_url, KEY) as client:
+        yield classes(client, "leaves")
+
+
 def table(client: Client, name: str) -> RemoteModel:
     """A model of prices, whose logarithm is learned, from rows of a table with gaps."""
     rng = np.random.default_rng(8)
@@ -89,7 +97,7 @@ def images(client: Client, name: str) -> RemoteModel:
     ("make", "onnx"),
     [
         (classes, False),
-        (table, True),
+        pytest.param(table, True, marks=pytest.mark.long),
         pytest.param(classes, True, marks=pytest.mark.long),
         pytest.param(images, True, marks=pytest.mark.long),
     ],
@@ -164,6 +172,7 @@ def run_card(exported: Path) -> tuple[Any, ...]:
     return ran[0]["names"], *(np.asarray(scope["answers"]) for scope in ran)
 
 
+@pytest.mark.long
 def test_card_codes_cells_as_the_service_does(client: Client, tmp_path: Path) -> None:
     model = table(client, "leaves-cells")
     code, ran = card_parts(export_version(model, "live", tmp_path / "out").folder)
@@ -176,8 +185,8 @@ def test_card_codes_cells_as_the_service_does(client: Client, tmp_path: Path) ->
     assert answers[0] == answers[1] == answers[2] > 1.01 * answers[3]
 
 
-def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) -> None:
-    card = (export_version(classes(client, "leaves-card"), "live", tmp_path / "out").folder / "README.md").read_text()
+def test_card_says_what_it_is_and_escapes_names(of_classes: RemoteModel, tmp_path: Path) -> None:
+    card = (export_version(of_classes, "live", tmp_path / "out").folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: tsuika\npipeline_tag: tabular-classification\n")
     assert "It predicts one of 3 classes: `in`, `` o`u|t ``, `on`." in card
     assert "| `` o`u\\|t `` |" in card
@@ -189,13 +198,12 @@ def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) 
     assert json.dumps(["in", "o`u|t", "on"]) in card
 
 
-def test_weights_come_back_in(client: Client, tmp_path: Path) -> None:
-    model = classes(client, "leaves-again")
-    done = export_version(model, 1, tmp_path / "out")
+def test_weights_come_back_in(client: Client, of_classes: RemoteModel, tmp_path: Path) -> None:
+    done = export_version(of_classes, 1, tmp_path / "out")
     other = client.create_model("leaves-back", {"kind": "vector", "size": 5})
     other.import_version((done.folder / "weights.safetensors").read_bytes(), promote=True)
     rows = [[0.1, 101.0, 0.0, 0.5, 1.0], [1.5, 90.0, 0.1, 2.0, -1.0]]
-    assert other.predict(rows, top=3).predictions == model.predict(rows, top=3).predictions
+    assert other.predict(rows, top=3).predictions == of_classes.predict(rows, top=3).predictions
 
 
 def test_columns_keep_their_names_on_the_way_out_and_in(client: Client, tmp_path: Path) -> None:
@@ -218,20 +226,19 @@ def test_columns_keep_their_names_on_the_way_out_and_in(client: Client, tmp_path
         other.import_version(weights)
 
 
-def test_folder_with_files_is_left_alone(client: Client, tmp_path: Path) -> None:
+def test_folder_with_files_is_left_alone(of_classes: RemoteModel, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(FileExistsError, match="has files in it"):
-        export_version(client.model("leaves-classes"), 1, tmp_path)
+        export_version(of_classes, 1, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_program_that_answers_otherwise_is_not_written(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = classes(client, "leaves-otherwise")
     monkeypatch.setattr(folder, "answers", lambda graph, rows: np.full((len(rows), 3), 1 / 3))
     with pytest.raises(ProgramDiffers, match="Nothing was written"):
-        export_version(model, 1, tmp_path / "out")
+        export_version(of_classes, 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -244,21 +251,20 @@ def test_random_convolutions_take_any_number_of_rows() -> None:
 
 
 def test_export_that_cannot_be_finished_leaves_nothing(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(graph: Any, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    model = classes(client, "leaves-nothing")
     monkeypatch.setattr(torch.export, "save", full)
     with pytest.raises(OSError, match="No space left"):
-        export_version(model, 1, tmp_path / "out")
+        export_version(of_classes, 1, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_second_of_two_exports_at_once_says_that_the_folder_is_taken(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = torch.export.save
 
@@ -269,14 +275,14 @@ def test_the_second_of_two_exports_at_once_says_that_the_folder_is_taken(
 
     monkeypatch.setattr(torch.export, "save", overtaken)
     with pytest.raises(FileExistsError, match="out has files in it"):
-        export_version(classes(client, "leaves-twice"), 1, tmp_path / "out")
+        export_version(of_classes, 1, tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "program.pt2"]
 
 
 def test_export_that_is_killed_leaves_no_folder_of_that_name(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, seen = classes(client, "leaves-killed"), list[bool]()
+    seen = list[bool]()
     save = torch.export.save
 
     def looked(graph: Any, path: Path) -> None:
@@ -284,9 +290,9 @@ def test_export_that_is_killed_leaves_no_folder_of_that_name(
         seen.append(path.parent.name.startswith("."))
 
     monkeypatch.setattr(torch.export, "save", looked)
-    export_version(model, 1, tmp_path / "out")
+    export_version(of_classes, 1, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    export_version(model, 1, tmp_path / "empty")
+    export_version(of_classes, 1, tmp_path / "empty")
     assert seen == [True, True]
     assert {path.name: len(list(path.iterdir())) for path in tmp_path.iterdir()} == {"out": 3, "empty": 3}
 
@@ -317,10 +323,11 @@ def test_after_a_kill_amid_an_export_the_name_is_free_and_the_next_one_deletes_w
     assert run_card(tmp_path / "out")[0] == ["in", "o`u|t", "on"]
 
 
+@pytest.mark.long
 def test_an_export_deletes_what_a_killed_one_of_its_name_left_and_nothing_that_somebody_writes(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, save, stayed = classes(client, "leaves-others"), torch.export.save, list[bool]()
+    save, stayed = torch.export.save, list[bool]()
     left, foreign = tmp_path / f".o[u]t.{uuid4().hex}", [f".out.{uuid4().hex}", ".o[u]t.notes", f"o[u]t.{uuid4().hex}"]
     for name in (left.name, *foreign):
         (tmp_path / name).mkdir()
@@ -328,13 +335,13 @@ def test_an_export_deletes_what_a_killed_one_of_its_name_left_and_nothing_that_s
 
     def another_begins(graph: Any, path: Path) -> None:
         monkeypatch.setattr(torch.export, "save", save)
-        export_version(model, 1, tmp_path / "o[u]t")
+        export_version(of_classes, 1, tmp_path / "o[u]t")
         stayed.append(path.parent.exists())
         save(graph, path)
 
     monkeypatch.setattr(torch.export, "save", another_begins)
     with pytest.raises(FileExistsError, match="has files in it"):
-        export_version(model, 1, tmp_path / "o[u]t")
+        export_version(of_classes, 1, tmp_path / "o[u]t")
     assert stayed == [True]
     assert {path.name for path in tmp_path.iterdir()} == {"o[u]t", *foreign}
 

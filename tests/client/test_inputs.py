@@ -114,6 +114,7 @@ def test_rows_without_a_label_are_kept_beside_and_taken_back(client: Client) -> 
     assert states[nameless.id] == BatchState.ERASED
 
 
+@pytest.mark.long
 def test_a_version_moves_to_another_model_and_learns_on(client: Client) -> None:
     source = client.create_model("source", VECTOR, architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     first = source.update(*corners(0, 90), new_classes="allow", method={"name": "retrain", "epochs": 20})

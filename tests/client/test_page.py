@@ -17,6 +17,7 @@ from tests.running import ROOT
 PAGE = (ROOT / "docs" / "client.md").read_text()
 
 
+@pytest.mark.long
 def test_the_snippets_run_as_they_stand(
     service_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

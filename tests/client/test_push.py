@@ -236,7 +236,14 @@ def as_rows_of_a_database(columns: dict[str, list[Any]]) -> list[Any]:
     return connection.execute("select * from rents").fetchall()
 
 
-@pytest.mark.parametrize("named", [as_dicts, as_tuples, as_rows_of_a_database])
+@pytest.mark.parametrize(
+    "named",
+    [
+        as_dicts,
+        pytest.param(as_tuples, marks=pytest.mark.long),
+        pytest.param(as_rows_of_a_database, marks=pytest.mark.long),
+    ],
+)
 def test_rows_that_name_their_cells_hold_what_is_to_be_predicted_as_frames_do(
     named: Callable[[dict[str, list[Any]]], list[Any]], client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ def test_what_grows_with_what_is_measured(part: str, client: Client, monkeypatch
     assert f"{sizes[-1]}" in "\n".join(scale.report(measured))
 
 
+@pytest.mark.long
 def test_versions_are_made_by_updates_and_looked_at_as_they_become_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "UPDATES", 1)
     monkeypatch.setattr(scale, "REQUESTS", 1)

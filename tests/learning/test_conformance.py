@@ -34,6 +34,7 @@ from service.learning.network.network import build
 from service.learning.run import Run
 from service.web.catalogue.said import said
 from tests.learning.backbones.weight_files import TINIEST, files_of
+from tests.learning.every_method import each
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import load_digits
 
@@ -144,7 +145,7 @@ def logits(checkpoint: Checkpoint, rows: Rows) -> torch.Tensor:
 
 CHEAP = [backbone for backbone in BACKBONES if backbone != "pretrained"]
 """For what a backbone cannot change."""
-EVERY_METHOD = pytest.mark.parametrize("name", METHODS)
+EVERY_METHOD = pytest.mark.parametrize("name", each())
 
 
 def outcomes(name: str) -> Iterator[tuple[str, Outcome]]:
@@ -289,7 +290,7 @@ def test_a_first_version_is_made_from_nothing(name: str) -> None:
             assert any(other in made for other in [*METHODS, *BACKBONES] if other != name), (backbone, made)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "minilm"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", pytest.param("minilm", marks=pytest.mark.long)])
 def test_a_pretrained_trunk_moves_whatever_its_layers_pad(name: str) -> None:
     """Convolutions whose border is no number of theirs; texts of unlike length, in one step."""
     spec, side = (COLOUR, 32) if name == "efficientnet_lite0" else (TextInput(kind="text"), None)

@@ -27,6 +27,7 @@ from service.learning.training.training_set import TrainingSet
 from tests.devices import Beside, beside
 from tests.learning import test_conformance as classes
 from tests.learning import test_number_conformance as numbers
+from tests.learning.every_method import OFTEN
 from tests.learning.training.test_fit import body, rows, weights
 
 BRIEF = {"epochs": 1}
@@ -64,7 +65,11 @@ def learned(target: str, name: str, backbone: str, run: Run) -> Learned | str:
     return method.others.get(NumberTarget, method.update)(base, numbered, params, run)
 
 
-@pytest.mark.parametrize(("target", "name", "backbone"), CASES, ids=lambda word: str(word))
+@pytest.mark.parametrize(
+    ("target", "name", "backbone"),
+    [pytest.param(*case, marks=() if case[1] in OFTEN else pytest.mark.long) for case in CASES],
+    ids=lambda word: str(word),
+)
 def test_every_method_learns_there_what_it_learns_on_a_cpu(
     target: str, name: str, backbone: str, device: torch.device
 ) -> None:

@@ -21,6 +21,7 @@ from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.update import learn
+from tests.learning.every_method import each
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import Floats, NumberStream, number, values
 from tests.learning.samples import load_digits
@@ -78,7 +79,7 @@ def made(name: str, backbone: str) -> tuple[Checkpoint, MemoryData, Learned]:
     return base, data, learned(name, base, data)
 
 
-EVERY_METHOD = pytest.mark.parametrize("name", LEARN_NUMBERS)
+EVERY_METHOD = pytest.mark.parametrize("name", each(LEARN_NUMBERS))
 
 
 def fitting(name: str, among: Iterable[str] = BACKBONES) -> list[str]:

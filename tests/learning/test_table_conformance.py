@@ -22,6 +22,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
 from service.learning.update import learn
+from tests.learning.every_method import each
 from tests.learning.memory_data import MemoryData
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, class_rows, shop
 
@@ -53,7 +54,7 @@ def bits(parts: Checkpoint) -> dict[str, bytes]:
     return {part: pack_shard(tensors) for part, tensors in parts.parts.items()}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", each())
 def test_a_batch_with_values_that_are_new_is_learned_or_refused_with_the_remedy(name: str) -> None:
     rows = shop(60, seed=1, cities=(*CITIES, LATE))
     labelled = class_rows("bat_1", rows)

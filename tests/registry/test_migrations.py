@@ -79,7 +79,7 @@ def test_updates_of_a_store_of_before_are_found_by_the_batches_that_they_name(tm
     assert named == {("bat_1", "upd_1"), ("bat_2", "upd_2"), ("bat_3", "upd_3"), *of_fourth}
 
 
-@pytest.mark.parametrize("statements", [5, 60])
+@pytest.mark.parametrize("statements", [5, pytest.param(60, marks=pytest.mark.long)])
 def test_an_upgrade_that_is_killed_has_changed_nothing_and_is_made_whole_later(tmp_path: Path, statements: int) -> None:
     old = Store(tmp_path / "data", "0001")
     before = old.rows()

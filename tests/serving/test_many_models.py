@@ -170,6 +170,7 @@ def test_a_version_that_is_dropped_is_gone_without_the_garbage_collector(runtime
         gc.enable()
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_many_swaps(runtime: Runtime) -> None:
     """A version of 2 MB; each swap loads one that is not in memory."""
     spec = VectorInput(kind="vector", size=500)

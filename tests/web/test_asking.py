@@ -216,6 +216,7 @@ def test_bad_rows_are_answered_beside_their_field(person: Person) -> None:
     assert person.sends(PATH, PATH, rows="[" * 980 + "]" * 980).status_code in (400, 422)
 
 
+@pytest.mark.long
 def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     runtime, path = person.api.runtime, "/models/stays/predict"
     make_model(runtime, "stays", TABLE)

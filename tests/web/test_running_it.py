@@ -136,6 +136,7 @@ def test_who_may_not_see_keys_and_the_audit_gets_a_sentence(admin: Person) -> No
     assert till.looks("/limits").status_code == 200
 
 
+@pytest.mark.long
 def test_the_same_as_json_is_linked_and_is_read_by_who_is_signed_in(admin: Person) -> None:
     bearer = {"authorization": f"Bearer {KEY}"}
     admin.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=bearer)

@@ -59,6 +59,7 @@ def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
             assert answer.status_code < 500
 
 
+@pytest.mark.long
 def test_whatever_stands_for_a_name_in_a_path_is_no_fault_of_ours(keyed: Api) -> None:
     """Bytes that no database takes among them."""
     for name in ["a%00b", "%ff%fe", "x" * 5000, "9" * 30]:

@@ -111,6 +111,7 @@ def test_parts_come_back_byte_by_byte(parts: dict[str, bytes]) -> None:
     assert read_parts(b"before\r\n" + form(parts, boundary), f"multipart/form-data; boundary={boundary}") == parts
 
 
+@pytest.mark.long
 @given(st.binary(max_size=200), st.text(max_size=40))
 def test_other_bodies_are_refused(data: bytes, content_type: str) -> None:
     with contextlib.suppress(InvalidContent):

@@ -232,6 +232,7 @@ def test_damaged_files_are_read_or_refused(good: tuple[str, bytes], draw: st.Dat
             assert read_picture(attempt, kind, (1, 2, 3), "faces").shape == (1, 2, 3)
 
 
+@pytest.mark.long
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["png", "jpeg", "x"]), st.text(max_size=8) | st.none() | st.integers()))
 def test_whatever_object_comes_is_refused(image: dict[str, Any]) -> None:

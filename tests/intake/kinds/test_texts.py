@@ -102,6 +102,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(ANYTHING)
 def test_whatever_comes_is_read_or_refused(inputs: Any) -> None:
     try:

@@ -70,6 +70,7 @@ def test_resnet_gives_what_its_last_layer_sees(x: torch.Tensor) -> None:
     assert torch.allclose(made(TINY, "resnet18")(x), expected, atol=1e-4)
 
 
+@pytest.mark.long
 def test_inception_sees_its_own_scale_at_299_pixels_and_leaves_auxiliary_outputs_out(x: torch.Tensor) -> None:
     named = backbones.resolved(IMAGE, PretrainedBackbone(name="inception_v3"))
     extractor, whole = made(named, "inception_v3"), classifier("inception_v3")
@@ -135,7 +136,9 @@ def test_what_a_text_is_padded_to_changes_nothing_but_rounding() -> None:
     assert extractor.companions(extractor.prepare(TEXTS)).tolist() == [8, 8, 16, 64, 8]
 
 
-@pytest.mark.parametrize(("backbone", "files"), [(LITE, ()), (TINY, ("resnet18",)), (MINILM, ())])
+@pytest.mark.parametrize(
+    ("backbone", "files"), [(LITE, ()), (TINY, ("resnet18",)), pytest.param(MINILM, (), marks=pytest.mark.long)]
+)
 def test_a_row_has_the_same_bits_whatever_its_company(backbone: PretrainedBackbone, files: tuple[str, ...]) -> None:
     inputs, here = (TEXTS[[0, 1, 4, 2]] if backbone is MINILM else images(4)), space(backbone, *files)
     together = rounded(here, inputs)

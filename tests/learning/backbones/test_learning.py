@@ -79,6 +79,7 @@ def test_a_first_version_stores_the_weights_and_owes_them_to_no_batch() -> None:
     assert stream.checkpoint is made
 
 
+@pytest.mark.long
 def test_convolutions_go_beside_where_rows_kept_back_show_that_they_help() -> None:
     stream = tiny()
     learned = stream.learn(RIDGE, *figures("0123456789", 25))
@@ -158,6 +159,7 @@ def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
     assert left.checkpoint.classes == ()
 
 
+@pytest.mark.long
 def test_the_report_says_when_a_backbone_does_not_help() -> None:
     data = tiny().data(*pictures("abcd", 90))
     done = run_update(None, data, RIDGE, resolve({"name": "ridge"})[1], Run(), ClassContext())
@@ -181,6 +183,7 @@ def test_a_backbone_that_helps_is_not_reported() -> None:
     assert not any("does not help" in n for n in done.report.notes)
 
 
+@pytest.mark.long
 def test_a_cnn_learns_images_of_more_numbers_than_exact_sums_take() -> None:
     spec = ImageInput(kind="image", channels=3, height=64, width=64)
     stream = Stream(spec, Architecture(backbone=CnnBackbone(name="cnn", channels=[8])))

@@ -15,6 +15,7 @@ from service.learning.methods.baseline import retrain
 from service.learning.methods.expand import den, lora, probe
 from service.learning.methods.freeze import linear_probe
 from service.learning.run import Run
+from tests.learning.every_method import each
 from tests.learning.memory_data import Stream
 from tests.learning.samples import Floats, digits, logits
 
@@ -44,8 +45,9 @@ def grown(backbone: str) -> Stream:
     return s
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-def test_a_method_goes_on_from_a_grown_network_or_refuses(method: Method) -> None:
+@pytest.mark.parametrize("name", each())
+def test_a_method_goes_on_from_a_grown_network_or_refuses(name: str) -> None:
+    method = METHODS[name]
     for backbone in BACKBONES:
         s = grown(backbone)
         base, data = s.checkpoint, s.data(*batch("0678", 40))

@@ -35,7 +35,7 @@ def images(classes: str, n: int = 24) -> tuple[np.ndarray, list[str]]:
     return np.concatenate(X)[order], [y[k] for k in order]
 
 
-@pytest.fixture(params=[VIT, FILTERS])
+@pytest.fixture(params=[pytest.param(VIT, marks=pytest.mark.long), FILTERS])
 def prepared(request: pytest.FixtureRequest) -> tuple[Stream, Checkpoint]:
     """An exact head on the frozen features of a network with random weights: learned once, a stream for each test."""
     s = _prepared(request.param).fork()

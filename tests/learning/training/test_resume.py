@@ -24,6 +24,7 @@ from service.learning.run import IN_SEQUENCE, InSequence, Reached, Run, Training
 from service.learning.training.fit import NO_HOOKS, Fit, Hooks, fit
 from service.learning.training.training_set import Labelled, TrainingSet
 from tests.learning import test_conformance as conformance
+from tests.learning.every_method import each
 from tests.learning.memory_data import MemoryData
 from tests.learning.training.test_fit import body, rows, weights
 
@@ -197,7 +198,7 @@ def search(run: Run) -> Learned:
     return method.update(base, data, params, run)
 
 
-@pytest.mark.parametrize("name", GRADIENT)
+@pytest.mark.parametrize("name", each(GRADIENT))
 def test_every_method_goes_on_where_it_was_interrupted(name: str) -> None:
     whole, counted = learned(name, Run(seed=1)), Attempts(7)
     learned(name, counted.run())

@@ -31,6 +31,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.update_data import Setting
 from tests.learning.backbones.weight_files import classifier
+from tests.learning.every_method import each
 from tests.learning.memory_data import Stream
 
 SPEC = ImageInput(kind="image", channels=3, height=16, width=16)
@@ -82,7 +83,7 @@ def moved(before: Checkpoint, after: Checkpoint) -> set[str]:
     return {key for key, t in old.items() if not torch.equal(t, new[key])}
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", each(TRUNKS))
 def test_the_named_layers_train_and_all_others_keep_their_bits(name: str) -> None:
     s = prepared()
     base = s.checkpoint
@@ -104,7 +105,7 @@ def test_the_named_layers_train_and_all_others_keep_their_bits(name: str) -> Non
     assert all(torch.equal(t, base.parts["backbone.0"][key]) for key, t in before.items()), "the base is left as it is"
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", each(TRUNKS))
 def test_the_network_goes_on_from_what_was_unfrozen(name: str) -> None:
     first = Stream(SPEC, Architecture(backbone=SMALL), files={SMALL.name: file_of(SMALL.name)})
     first.learn(ridge.METHOD, *images("abc"), lift="none")
@@ -115,7 +116,7 @@ def test_the_network_goes_on_from_what_was_unfrozen(name: str) -> None:
     assert moved(prepared().checkpoint or base, again) or name == "retrain"
 
 
-@pytest.mark.parametrize("name", ["l2_sp", "ewc", "mas", "si", "replay"])
+@pytest.mark.parametrize("name", each(["l2_sp", "ewc", "mas", "si", "replay"]))
 def test_it_works_on_networks_of_others(name: str) -> None:
     s = prepared(FILTERS)
     assert s.checkpoint is not None
@@ -142,7 +143,7 @@ def test_a_strength_that_holds_everything_holds_unfrozen_blocks() -> None:
     assert max(float((new[key] - t).abs().max()) for key, t in old.items()) < 1e-6
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", each(TRUNKS))
 def test_what_cannot_be_unfrozen_is_refused_with_the_names_that_can(name: str) -> None:
     method = METHODS[name]
     setting = Setting(SPEC, Architecture(backbone=SMALL))

@@ -46,7 +46,9 @@ def in_time(data: MemoryData) -> InTime:
     return InTime(data, MemoryData(data.input, data.architecture, data.base_rows, none, target=data.target), data)
 
 
-@pytest.mark.parametrize("mixed", [False, True], ids=["a week a batch", "weeks mixed"])
+@pytest.mark.parametrize(
+    "mixed", [False, pytest.param(True, marks=pytest.mark.long)], ids=["a week a batch", "weeks mixed"]
+)
 def test_a_net_that_knows_the_weeks_it_learned_loses_on_the_next(mixed: bool) -> None:
     """Rows of a week lie close together, and each week has a level of its own."""
     random = np.random.default_rng(0)
@@ -110,6 +112,7 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
         assert made.checkpoint is learned.checkpoint
 
 
+@pytest.mark.long
 def test_a_net_that_the_exact_head_beats_on_rows_to_come_leaves_and_what_it_had_won_is_not_lost_by_them() -> None:
     """Heads on the inputs see these labels less than the net does, before the batch as after it; rows to come are
     others."""

@@ -149,7 +149,7 @@ def test_errors_are_of_the_last_five_batches_and_of_more_while_rows_are_few() ->
     assert not enough(latest([]))
 
 
-@pytest.mark.parametrize("source", [None, "changing"])
+@pytest.mark.parametrize("source", [None, pytest.param("changing", marks=pytest.mark.long)])
 def test_nine_in_ten_intervals_hold_on_a_stream_that_drifts(source: str | None) -> None:
     """Each version is asked of the next batch; weights wander and the noise grows by half on the way."""
     random, stream = np.random.default_rng(3), Lineage(4)

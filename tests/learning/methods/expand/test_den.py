@@ -182,6 +182,7 @@ def test_a_crowded_layer_gets_a_layer_behind_it_and_old_scores_keep_their_bits(
     assert torch.equal(logits(again.checkpoint, d.held_X)[:, :10], logits(got, d.held_X))
 
 
+@pytest.mark.long
 def test_hidden_layers_of_a_head_can_grow_too() -> None:
     d, s = digits(), knowing(ridge.METHOD)
     s.learn(linear_probe.METHOD, d.of(OLD).X[:300], d.of(OLD).y[:300], hidden=[48])

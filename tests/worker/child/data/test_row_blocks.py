@@ -102,7 +102,7 @@ def bits(result: Result) -> dict[str, Any]:
         (RIDGE, RIDGE, 7),
         (RIDGE, RIDGE, 1000),
         ({"name": "ridge", "lift": "relu", "width": 16}, RIDGE, 7),
-        ({"name": "ridge"}, {"name": "ridge"}, 7),
+        pytest.param({"name": "ridge"}, {"name": "ridge"}, 7, marks=pytest.mark.long),
         ({"name": "retrain", "epochs": 1}, {"name": "ridge"}, 7),
     ],
     ids=["scaled", "scaled-whole", "lifted", "chosen", "trained"],

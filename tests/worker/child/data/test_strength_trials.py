@@ -22,6 +22,7 @@ from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Step, Stored
 from service.worker.child.train import Executor
 from tests.devices import beside
+from tests.learning.every_method import each
 from tests.pickled_tasks import PickledTasks
 from tests.worker.child.data.test_row_blocks import AREA, BATCHES, bits, learn, stored
 from tests.worker.sample_updates import assignment
@@ -66,7 +67,7 @@ def retract(
 
 
 @pytest.mark.parametrize("numbers", [False, True], ids=["classes", "numbers"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", each(METHODS))
 def test_a_search_in_other_processes_makes_the_version_of_one_process(tmp_path: Path, name: str, numbers: bool) -> None:
     """On a base that the method made, and on one whose weights it has to measure first."""
     facts = facts_of(tmp_path / "one", numbers)
