@@ -22,9 +22,11 @@ from pydantic import TypeAdapter
 
 from service.client import Client, InvalidContent, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
+from service.contract.reports.number_report import NumberReport
 from service.contract.tables import TableInput
 from service.export import folder
 from service.export.kinds.classes import ROUNDINGS, ClassKind
+from service.export.kinds.numbers import NumberKind as NumberCard
 from service.export.onnx_file import NoOnnx, onnx_answers, onnx_file
 from service.export.sample_rows import sample_rows
 from service.learning.data.serialization import pack
@@ -32,6 +34,7 @@ from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import fresh, parts_of
 from tests.client.conftest import KEY
+from tests.client.test_result import REPORT
 from tests.running import ROOT, environment
 from tsuika.export import ProgramDiffers, export_version
 
@@ -383,3 +386,15 @@ def test_the_page_is_as_it_says(
         exec(part.split("```")[0], scope)
     assert scope["answers"].shape == (1, 2)
     assert scope["done"].version == 1
+
+
+def test_the_card_says_what_its_figures_are_of() -> None:
+    nobody: Any = None
+    tested = {"mae": 4.0, "rmse": 5, "r2": None, "coverage": None, "rows": 400, "batches": 2}
+    of = {"before": None, "after": None, "rise": None, "batch": {}, **{n: REPORT[n] for n in ("cost", "gate", "exact")}}
+    yardsticks = {"mean": {"mae": 10.0, "rmse": 12.0}}
+    numbers = NumberReport.model_validate({**of, "tested": tested, "skill": 0.6, "yardsticks": yardsticks})
+    said = [*NumberCard.quality(nobody, numbers)]
+    assert said[-1] == "On the same rows always saying the mean of all targets is off by 10 on average."
+    worse = NumberReport.model_validate({**of, "tested": tested, "skill": -0.5})
+    assert "50.0% above that of the model's yardstick" in [*NumberCard.quality(nobody, worse)][-1]

@@ -21,8 +21,9 @@ from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.kinds import KINDS
 from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
+from service.web.pages.versions.version import _unjudged
 from service.web.reports.reasons import rule_sentence
-from service.web.reports.verdicts import measured
+from service.web.reports.verdicts import bound, measured
 from service.web.words import LANGUAGES, Words
 from tests.web.test_reasons import report, rule
 
@@ -194,3 +195,20 @@ def test_in_japanese_too_a_loss_is_told_without_a_remedy_where_another_rule_deci
         assert ((remedy in said), ("公開してください" in said)) == (says, says), said
         if columns in others:
             assert "公開してください" in rule_sentence(columns, 2, made, japanese), "rule 13 says what helps"
+
+
+def test_a_limit_says_on_which_side_of_it_a_version_is_stopped() -> None:
+    """A chance of 100 % passes a limit of 0.1 %: those below it are stopped."""
+    outliers = rule("outliers", True, None, value=1.0, limit=0.001)
+    assert bound(outliers, report(NumberReport), EN) == "below p = 0.001"
+    assert bound(rule("contradicts_class", limit=0.304), report(), EN) == "above 30.4\N{NO-BREAK SPACE}%"
+    assert bound(rule("contradicts_class", limit=None), report(), EN) == "–"
+
+
+def test_of_many_classes_that_no_row_judges_the_first_are_named_once() -> None:
+    names = [f"c{k}" for k in range(990)]
+    said = "No rows judge 989 of its 990 classes yet: c1, c2, c3, c4, c5 and 984 more."
+    assert _unjudged(names, {"c0"}, EN) == said
+    assert "989 クラス" in _unjudged(names, {"c0"}, Words("ja"))
+    assert _unjudged(names[:3], {"c0"}, EN) == "No rows judge 2 of its classes yet: c1 and c2."
+    assert _unjudged(names, names, EN) == ""

@@ -10,6 +10,16 @@ from service.web.words import Words, percent
 
 COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}
 
+BELOW = (
+    ("class", "new_class_not_learned"),
+    ("class", "renames"),
+    ("class", "learned_nothing"),
+    ("number", "wrong_unit"),
+    ("number", "unlearnable"),
+    ("number", "outliers"),
+)
+"""Rules, by kind of target, that stop what is below their limit; others stop what is above it."""
+
 LOSSES = ("forgets", "worst_class", "worst_region", "slow_loss")
 """Rules whose value is what was lost, and whose limit is how much of that is allowed."""
 
@@ -43,6 +53,16 @@ def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) 
     if unit == "points":
         return words("version.points", points=f"{100 * figure:.1f}".replace("-", "−"))
     return words(f"version.unit.{unit}", value=words.figure(figure, rule.limit))
+
+
+def bound(rule: Rule, report: AnyReport, words: Words) -> str:
+    """The limit of a rule in its unit, and on which side of it a version is stopped."""
+    shown = measured(rule.limit, rule, report, words)
+    if shown == "–":
+        return shown
+    return words(
+        f"version.{'stops_below' if (kind_of(report).name, rule.name) in BELOW else 'stops_above'}", limit=shown
+    )
 
 
 def within_chance(rule: Rule) -> bool:

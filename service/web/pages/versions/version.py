@@ -21,7 +21,7 @@ from service.web.pages.versions.promote import learned_by
 from service.web.pages.versions.promote import taken_back as all_taken_back
 from service.web.reports.estimates import Pair
 from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.reports.verdicts import COLOURS, measured, rule_name, short
+from service.web.reports.verdicts import COLOURS, bound, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import MANY, Words
 
@@ -107,7 +107,7 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
                 rule,
                 rule_name(rule, report, words),
                 measured(rule.value, rule, report, words),
-                measured(rule.limit, rule, report, words),
+                bound(rule, report, words),
                 rule_sentence(rule, version.parent, report, words),
             )
             for rule in report.gate.rules
