@@ -34,6 +34,9 @@ def print_update(schema: str, update: Update, as_json: bool, file: DataFile | No
         _print_verdict(update, file)
     elif update.state == "succeeded":
         stdout().print(plain(sentence_of(update)))
+        if update.kind == "retract" and not update.erase:
+            again = f"  If its rows are still wanted, mend the file and send it: tsuika push {update.model} FILE"
+            stdout().print(Text(again, style="dim"))
     else:
         stderr().print(Text(f"✕ {plain(sentence_of(update))}", style="red"))
         stderr().print(Text(f"  Try it again: tsuika retry {update.id}", style="dim"))

@@ -122,7 +122,9 @@ def test_suspects_are_listed_and_on_a_terminal_chosen(
 
 def test_of_a_batch_that_was_taken_back_no_suspects_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:
     _, batch = pushed(tsuika, tmp_path, "rill")
-    assert tsuika("retract", "rill", batch, "--reason", "wrong").code == DONE
+    assert tsuika("rollback", "rill", "--reason", "wrong").code == DONE
+    done = tsuika("retract", "rill", batch, "--reason", "wrong")
+    assert (done.code, "send it: tsuika push rill FILE" in done.out) == (DONE, True), done
     refused = tsuika("correct", "rill", batch, "--suspects")
     assert (refused.code, refused.out) == (USAGE, "")
     assert refused.err.rstrip().endswith("Send the corrected rows as a new batch: tsuika push rill FILE")

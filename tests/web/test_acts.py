@@ -318,6 +318,7 @@ def test_a_batch_that_no_version_learned_is_said_to_be_taken_back(person: Person
         session.get_one(Update, update).state = "succeeded"
     send(person.api, 5)
     assert "One batch waits to be learned" in person.looks(f"/updates/{update}").text
+    assert '<a class="button primary" href="/models/digits/send">' in person.looks(f"/updates/{update}").text
     for page in (f"/updates/{update}", "/models/digits/updates"):
         shown = person.looks(page).text
         assert "It is taken back, and no new version was needed." in shown

@@ -47,6 +47,7 @@ def nothing_is_there(api: Api) -> bool:
 
 def test_a_file_says_what_it_is_for_and_becomes_a_model_that_learns_it(person: Person) -> None:
     assert 'href="/new"' in person.looks("/").text
+    assert "<code>tsuika init NAME FILE</code>" in person.looks("/new").text, "the way of files that it does not take"
     shown = look(person, STAYS)
     assert shown.status_code == 200
     assert "30 rows were looked at. The classes of “again” are yes: 15, &lt;b&gt;no: 15." in shown.text
