@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.M | re.S)
 NAME = "handwritten"
 """What the model is called here: another test has its own "digits" in this service."""
 CODE = re.compile(r"\(exit code (\d+)\)")
-CHANGES = re.compile(r"(bat|upd|key)_\w+|\d+([.,:-]\d+)*|[-−+±] *#|━+|#")
+CHANGES = re.compile(r"(bat|upd|key)_\w+|[−+±]?\d+([.,:-]\d+)*|[-−+±] *#|━+|#")
 
 
 def commands(block: str) -> Iterator[tuple[str, list[str], int]]:

@@ -264,6 +264,18 @@ def test_a_contradicted_class_is_held_with_both_names() -> None:
     assert not fired(contradicting(evidence(14, 52), both=SHIFTED))
 
 
+def test_a_class_contradicted_by_too_few_rows_to_tell_says_why_it_passes() -> None:
+    """Its share is beyond the limit that stands beside it."""
+    few = {"8": ClassEvidence(confident=1, conflicts=1, expected=0.1, toward={"3": 1})}
+    contradiction = Contradiction(80, 1, 0.05, 3, few)
+    gate = judge(Measured(live=7, contradiction=contradiction), GatePolicy())
+    found = next(rule for rule in gate.rules if rule.name == "contradicts_class")
+    assert found.passed
+    assert (found.value or 0.0) > (found.limit or 1.0)
+    few_rows = 'Of 1 row where version 7 is sure of "8", 1 says otherwise: of so few that may be chance'
+    assert found.why.endswith(f"{few_rows}, {BY_CHANCE}")
+
+
 def test_a_class_is_not_contradicted_by_few_rows_or_usual_mistakes() -> None:
     for few in [evidence(2, 2), evidence(9, 52), evidence(14, 52, expected=0.1), evidence(2, 9)]:
         assert not fired(contradicting(few)), few
