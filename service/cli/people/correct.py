@@ -69,9 +69,8 @@ def run(
     with connected() as client:
         remote = client.model(model)
         info = remote.info()
-        known = remote.batch(batch)
         if suspects:
-            _check_there(known)
+            _check_there(remote.batch(batch))
             rights = _chosen(remote, batch, info, as_json)
             if rights is None:
                 return DONE
@@ -80,6 +79,7 @@ def run(
             rights = once_each([*typed(row or (), take_out or ()), *of_file])
         new = _new_classes(rights.values(), info, named_classes(new_classes))
         why = reason_of(reason)
+        known = remote.batch(batch)
         _check(known, rights)
         if new and known.retracted_at is None:  # the service says of one that was taken back where its rows are
             remote.declare(*new)
