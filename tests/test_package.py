@@ -79,6 +79,7 @@ def test_the_wheel_holds_the_packages_and_the_migrations_and_nothing_else(wheel:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.long
 def test_the_installed_command_makes_its_database_in_an_empty_folder(bin: Path, tmp_path: Path) -> None:
     where = subprocess.check_output(
         [bin / "python", "-c", "import service; print(service.__file__)"], cwd=tmp_path, env=ALONE, text=True

@@ -63,6 +63,7 @@ def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_ve
     assert linear.versions() == [1]
 
 
+@pytest.mark.long
 def test_a_network_that_is_less_far_off_takes_over_numbers_and_learns_on(shared: Server, new_model: NewModel) -> None:
     caller = new_model(input=SPEC, method={"name": "auto"}, target={"kind": "number"})
 

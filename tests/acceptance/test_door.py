@@ -186,6 +186,7 @@ def test_a_head_without_end_is_cut(server: Server, client: httpx.Client, start: 
     assert client.get("/v1/models").status_code == 200
 
 
+@pytest.mark.long
 def test_connections_that_ask_nothing_keep_nobody_out(server: Server) -> None:
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
     for k, connection in enumerate(silent):
@@ -277,6 +278,7 @@ def starting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     server.kill()
 
 
+@pytest.mark.long
 def test_the_port_opens_before_the_libraries_are_loaded(starting: Server) -> None:
     with starting.client() as client:
 

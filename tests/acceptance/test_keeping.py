@@ -62,6 +62,7 @@ def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
     return sum(r.tobytes() in written for r in learned), sum(r.tobytes() in written for r in grid)
 
 
+@pytest.mark.long
 def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new_model: NewModel) -> None:
     every, none = new_model(), new_model(retention="none")
     ids: dict[Caller, list[str]] = {}
@@ -100,6 +101,7 @@ def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: 
     assert (refused.status_code, "exemplars" in refused.json()["detail"]) == (409, True)
 
 
+@pytest.mark.long
 def test_exemplars_are_rehearsed_and_what_was_trained_on_lost_rows_stays(shared: Server, new_model: NewModel) -> None:
     caller = new_model(architecture=MLP, method=slow(2), retention="exemplars", memory_rows=12)
     first = caller.learn(1)["batches"][0]

@@ -47,6 +47,7 @@ def heads(caller: Caller) -> dict[str, list[float]]:
     return dict(zip(names, columns.tolist(), strict=True))
 
 
+@pytest.mark.long
 def test_merged_is_centrally_trained_and_taken_back_is_never_merged(shared: Server, new_model: NewModel) -> None:
     central, a, b, c = (new_model(method=METHOD) for _ in range(4))
     brought = {}

@@ -129,6 +129,7 @@ def test_a_move_of_few_rows_goes_live_where_its_sender_says_so(shared: Server) -
         assert "follows the newer rows" in passed["forgets"]
 
 
+@pytest.mark.long
 def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: Server) -> None:
     exact = {"name": "ridge", "lift": "none", "decay": 1}
     with (
@@ -186,6 +187,7 @@ def test_several_numbers_a_row_a_logarithm_and_a_difference(shared: Server) -> N
         assert abs(value - 5003) < 2
 
 
+@pytest.mark.long
 def test_without_stored_rows_it_learns_on(shared: Server) -> None:
     with made(shared, "numbers.none", retention="none") as caller:
         for seed in range(3):
@@ -193,6 +195,7 @@ def test_without_stored_rows_it_learns_on(shared: Server) -> None:
         assert mae(caller) < 10
 
 
+@pytest.mark.long
 def test_a_net_is_trained_judged_served_and_taken_back(shared: Server) -> None:
     with made(shared, "numbers.net", architecture={"backbone": {"name": "mlp", "hidden": [24]}}) as caller:
         batches = []

@@ -114,6 +114,7 @@ def waiting(server: Server) -> dict[str, int]:
     return pending.model_dump()
 
 
+@pytest.mark.long
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
     [first] = caller.learn(1)["batches"]
     batch = caller.batch(2)

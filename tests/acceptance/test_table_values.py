@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import RIDGE, Caller, until
@@ -35,6 +36,7 @@ def answer(caller: Caller, city: str | None) -> Any:
     return {name: value for name, value in prediction.items() if name != "notes"}
 
 
+@pytest.mark.long
 def test_new_values_are_told_learned_taken_back_and_erased(new_model: NewModel) -> None:
     """Where no rows are kept: their values are known by name alone."""
     table = {"kind": "table", "columns": COLUMNS, "indicators": 64}

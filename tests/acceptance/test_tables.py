@@ -116,6 +116,7 @@ def rents(shared: Server) -> Iterator[Caller]:
         yield caller
 
 
+@pytest.mark.long
 def test_rows_are_predicted_alike_in_both_forms(rents: Caller) -> None:
     rows, _ = table(5)
     assert error(rents) < 25

@@ -233,6 +233,7 @@ def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_ag
     assert caller.state(bad[0]) == "retracted"
 
 
+@pytest.mark.long
 def test_what_is_erased_leaves_no_byte_and_the_number_stays(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     first = caller.learn(30)["batches"]

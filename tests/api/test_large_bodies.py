@@ -301,6 +301,7 @@ def test_a_large_body_has_little_beside_its_rows_and_labels(api: Api) -> None:
     assert "1 row and 300000 labels" in many.json()["detail"]
 
 
+@pytest.mark.long
 def test_a_million_rows_are_the_most(api: Api) -> None:
     rows = "[1,2,3]," * 1_000_000
     refused = send(api, "digits", "predictions", f'{{"inputs": [{rows}[1,2,3]]}}')
@@ -428,6 +429,7 @@ def test_the_process_steps_aside_for_the_one_that_serves(tmp_path: Path) -> None
         assert os.getpgid(child.pid) == child.pid
 
 
+@pytest.mark.long
 def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1

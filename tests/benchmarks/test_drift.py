@@ -58,6 +58,7 @@ def test_networks_get_a_median_for_a_gap_and_a_column_a_value() -> None:
     assert np.sign(coded).astype(int).tolist() == [[-1, -1, 1, -1], [0, 1, -1, 1], [1, -1, 1, -1], [1, -1, -1, -1]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [PROMOTED, BOOSTING, MLP, *RIVER[1:2]])
 def test_classes_are_answered_before_they_are_learned(method: str) -> None:
     """Of two batches the second says the opposite: who had learned it would rank it well."""

@@ -67,6 +67,7 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(monkeypatch: 
     assert "of 1 right batches, not promoted: 0 <= 0.01" in "\n".join(number_report(judged))
 
 
+@pytest.mark.long
 def test_inputs_come_wrong_in_place_of_targets_and_as_many_rows_as_are_asked() -> None:
     judged = list(judged_numbers(mine(400), points=1, method="ridge", inputs=True, most=50))
     assert [j.way for j in judged] == [RIGHT, *(name for name in SLIPS if name != "a column missing")]

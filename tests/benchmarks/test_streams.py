@@ -40,6 +40,7 @@ def test_a_carried_table_comes_as_it_is_stored_or_in_a_drawn_order(monkeypatch: 
     assert stream_of("modeldata/concrete/kind", None, seed=3).seed == 3
 
 
+@pytest.mark.long
 def test_orders_of_classes_are_drawn_from_the_second_seed_on() -> None:
     names = [str(k) for k in range(10)]
     assert DIGITS.steps(names)[0] == ["0", "1"]

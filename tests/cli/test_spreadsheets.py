@@ -217,6 +217,7 @@ def test_a_column_is_not_named_and_left_out(tsuika: Tsuika, tmp_path: Path) -> N
         )
 
 
+@pytest.mark.long
 def test_rows_that_were_taken_back_are_learned_again_and_it_is_said(
     tsuika: Tsuika, shared: Server, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def alike(line: str) -> str:
     return " ".join(CHANGES.sub("", line).split())
 
 
+@pytest.mark.long
 def test_what_is_typed_prints_what_stands_there(
     shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
         yield made
 
 
+@pytest.mark.long
 def test_a_certificate_holds_until_a_stored_entry_changes(server: Server, tsuika: Tsuika) -> None:
     held = tsuika(server.data, "verify", "lines", "live")
     assert (held.code, held.out.splitlines()[0][:27]) == (DONE, "Verified. lines version 1: ")

@@ -68,6 +68,7 @@ def test_of_a_ready_version_that_was_promoted_the_report_says_so(tsuika: Tsuika,
     assert ("It passed every check and was promoted by hand." in shown, "waits for you" in shown) == (True, False)
 
 
+@pytest.mark.long
 def test_a_rollback_that_is_refused_names_the_version_that_it_would_go_to(tsuika: Tsuika, tmp_path: Path) -> None:
     taught(tsuika, tmp_path, "moor")
     held = tsuika("push", "moor", save(tmp_path / "held.csv", rows(["apple", "pear"], 30, 5)), "--method", "ridge")

@@ -136,6 +136,7 @@ def test_numbers_are_predicted() -> None:
     assert TsuikaRegressor().fit(X, y).score(X, y) > 0.4
 
 
+@pytest.mark.long
 def test_a_stream_of_rows_is_learned_in_batches() -> None:
     from river import datasets, evaluate, metrics
 

@@ -128,6 +128,7 @@ class Bessel(torch.nn.Module):
         return torch.special.bessel_j0(rows)
 
 
+@pytest.mark.long
 def test_operator_that_onnx_lacks_is_named() -> None:
     with pytest.raises(NoOnnx, match="bessel_j0"):
         onnx_file(torch.export.export(Bessel(), (torch.zeros(2, 3),)))
@@ -282,6 +283,7 @@ def test_the_second_of_two_exports_at_once_says_that_the_folder_is_taken(
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "program.pt2"]
 
 
+@pytest.mark.long
 def test_export_that_is_killed_leaves_no_folder_of_that_name(
     of_classes: RemoteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

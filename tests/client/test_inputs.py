@@ -52,6 +52,7 @@ def test_pictures_are_learned_and_recognised_however_they_are_sent(client: Clien
         model.predict([png(new[0, :, :4, :4])])
 
 
+@pytest.mark.long
 def test_texts_are_learned_and_recognised(client: Client) -> None:
     model = client.create_model("intents", {"kind": "text", "length": 100}, method=RIDGE)
     texts_by_class = {
@@ -91,6 +92,7 @@ def test_texts_are_learned_and_recognised(client: Client) -> None:
         model.predict(["x" * 101])
 
 
+@pytest.mark.long
 def test_rows_without_a_label_are_kept_beside_and_taken_back(client: Client) -> None:
     model = client.create_model("partly", VECTOR, method=RIDGE)
     assert model.update(*corners(0), new_classes="allow").verdict == Verdict.PROMOTED

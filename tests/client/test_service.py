@@ -123,6 +123,7 @@ def test_what_is_erased_is_gone(model: RemoteModel) -> None:
     assert batch.state == BatchState.ERASED
 
 
+@pytest.mark.long
 def test_weights_are_safetensors(model: RemoteModel) -> None:
     tensors = load(model.weights(1))
     assert any(name.startswith("head") for name in tensors)

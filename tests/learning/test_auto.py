@@ -111,6 +111,7 @@ def test_stable_scores_of_an_exact_head_get_new_columns_alone() -> None:
     assert chosen(stream, "ab", params={"stable_scores": True}).request.get("stable_scores") is None
 
 
+@pytest.mark.long
 def test_joint_training_challenges_again_when_rows_have_doubled() -> None:
     stream = known("ridge", n=500, classes="abcd")
     assert chosen(stream, "abcd", 10, challenged_rows=2000).challenger is None

@@ -62,6 +62,7 @@ def lived(trusted: str, decay: float) -> tuple[tuple[Report, ...], Checkpoint]:
     return tuple(reports), base
 
 
+@pytest.mark.long
 def test_a_stream_that_moves_stays_live_where_recent_rows_alone_are_trusted() -> None:
     reports, _ = lived("recent", 0.5)
     outcomes = Counter(report.gate.outcome for report in reports)

@@ -582,6 +582,7 @@ def test_what_a_page_asks_is_one_request_in_the_log_and_the_audit(person: Person
 MANY = 3_000
 
 
+@pytest.mark.long
 def test_pages_of_very_many_classes_and_versions_stay_short(person: Person) -> None:
     names = [f"{n} {'long ' * 10}".strip() for n in range(MANY)]
     of = {name: ClassScore(accuracy=0.9, rows=20) for name in names}

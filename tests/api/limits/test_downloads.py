@@ -57,6 +57,7 @@ def port(make_api: MakeApi) -> Iterator[Port]:
     port.close()
 
 
+@pytest.mark.long
 def test_a_slow_reader_holds_no_memory(port: Port) -> None:
     async def go() -> bytes:
         slow = Slow(port, path=WEIGHTS, body=None)

@@ -92,6 +92,7 @@ def test_convolutions_go_beside_where_rows_kept_back_show_that_they_help() -> No
     assert "lifts_tried" not in stream.learn(RIDGE, *figures("2", 5)).details
 
 
+@pytest.mark.long
 def test_retraining_from_nothing_stands_on_the_same_features() -> None:
     for name in ("retrain", "linear_probe", "fine_tune"):
         stream = tiny()
@@ -102,6 +103,7 @@ def test_retraining_from_nothing_stands_on_the_same_features() -> None:
         assert Space.of(again).id == Space.of(made).id, "the ledger of a trained head serves an exact one"
 
 
+@pytest.mark.long
 def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
     stream, learned = first()
     data = stream.data(*pictures("ab", 10))

@@ -84,6 +84,7 @@ def test_it_computes_what_the_exported_network_does(file: Path, checked: Pretrai
     assert extractor.multiply_adds > 8 * 49 * 27
 
 
+@pytest.mark.long
 def test_a_network_of_torchvision_gives_the_same_as_its_architecture(tmp_path: Path) -> None:
     net = classifier("resnet18")
     net.fc = nn.Identity()

@@ -60,6 +60,7 @@ def test_a_method_goes_on_from_a_grown_network_or_refuses(name: str) -> None:
         assert torch.isfinite(answer).all(), backbone
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [den.METHOD, lora.METHOD, linear_probe.METHOD], ids=lambda m: m.name)
 def test_a_batch_of_very_unequal_classes_is_learned(method: Method) -> None:
     """80 rows of one new class, 2 of another, 1 of a known one."""

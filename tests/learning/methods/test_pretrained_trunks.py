@@ -79,6 +79,7 @@ def bytes_of(checkpoint: Checkpoint) -> dict[str, bytes]:
     return {k: t.numpy().tobytes() for k, t in checkpoint.parts["backbone.0"].items()}
 
 
+@pytest.mark.long
 def test_branches_stand_beside_the_layers_and_the_shared_weights_stay(prepared: tuple[Stream, Checkpoint]) -> None:
     s, base = prepared
     before = bytes_of(base)

@@ -93,6 +93,7 @@ def test_each_column_has_its_own_spread_and_a_constant_one_a_quarter_of_the_medi
     assert np.allclose(scaled(scale, rows.astype(np.float32)).std(0)[:4], 1, atol=0.5)
 
 
+@pytest.mark.long
 def test_columns_in_any_unit_are_learned_as_well_as_with_a_declared_scale() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 600)
@@ -112,6 +113,7 @@ def test_columns_in_any_unit_are_learned_as_well_as_with_a_declared_scale() -> N
     assert [right(unit, None) for unit in (10.0, 1000.0)] == pytest.approx([declared] * 2, abs=0.01)
 
 
+@pytest.mark.long
 def test_columns_times_powers_of_ten_are_learned_as_well() -> None:
     d, units = digits(), 10.0 ** np.random.default_rng(0).integers(-9, 10, 64)
     shares = []

@@ -90,6 +90,7 @@ def test_a_strength_that_was_asked_for_is_kept() -> None:
     assert learned(4, lift="none", alpha=1e-3).details["alpha"] == 1e-3
 
 
+@pytest.mark.long
 def test_lifts_that_flatter_themselves_are_left_for_the_vector_alone_once_enough_batches_say_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -172,6 +172,7 @@ class Beside(InSequence):
         return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [True, False], ids=["none any more", "some now"])
 def test_a_search_goes_on_where_there_are_other_processes_now_or_none_any_more(
     before: bool, monkeypatch: pytest.MonkeyPatch

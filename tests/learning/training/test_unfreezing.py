@@ -116,6 +116,7 @@ def test_the_network_goes_on_from_what_was_unfrozen(name: str) -> None:
     assert moved(prepared().checkpoint or base, again) or name == "retrain"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", each(["l2_sp", "ewc", "mas", "si", "replay"]))
 def test_it_works_on_networks_of_others(name: str) -> None:
     s = prepared(FILTERS)

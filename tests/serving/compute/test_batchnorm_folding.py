@@ -61,6 +61,7 @@ def norms(network: nn.Module) -> int:
     return sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "backbone",
     [

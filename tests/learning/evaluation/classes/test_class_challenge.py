@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from service.contract.inputs import VectorInput
 from service.learning.evaluation.classes.class_challenge import ClassComparison, compare
@@ -20,6 +21,7 @@ def signs(rows: int) -> MemoryData:
     return Stream(SPEC).data(X, ["odd" if np.prod(x[:3]) > 0 else "even" for x in X])
 
 
+@pytest.mark.long
 def test_a_network_that_sees_more_wins_and_the_exact_head_does_not_win_back() -> None:
     data = signs(1500)
     exact = learn(None, data, METHODS["ridge"], METHODS["ridge"].Params(), Run()).checkpoint

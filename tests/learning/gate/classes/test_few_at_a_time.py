@@ -77,6 +77,7 @@ def outcomes(reports: Sequence[Report]) -> list[Outcome]:
     return [report.gate.outcome for report in reports]
 
 
+@pytest.mark.long
 def test_an_old_class_under_a_new_name_is_held_though_a_few_rows_come_at_a_time() -> None:
     every = {digit: series(digit, "another", int(digit), known=True) for digit in "0123456789"}
     assert sum(len(reports) for reports in every.values()) <= 25, "most are held with their second batch"

@@ -78,6 +78,7 @@ def test_new_classes_are_learned_and_old_ones_kept() -> None:
     assert learned.details["units"] == [48, 32]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_beyond_the_bound_all_become_one(kind: str) -> None:
     s = prepared(kind)

@@ -49,6 +49,7 @@ def test_protect_keeps_old_bytes_and_old_scores_and_learns_the_new_classes() -> 
     assert got.learned["backbone.1"] == {"bat_000", "bat_001"}
 
 
+@pytest.mark.long
 def test_rows_of_known_classes_that_the_base_gets_wrong_are_learned_beside_new_ones() -> None:
     """Old ones upside down beside a new class: protect could only leave them wrong, and says so."""
     d, learned = digits(), {}
@@ -154,6 +155,7 @@ def test_filters_grow_beside_the_old_ones_which_keep_their_bytes() -> None:
     assert [layer["layer"] for layer in steps(learned)["add"]["layers"]] == ["backbone layer 1", "backbone layer 2"]
 
 
+@pytest.mark.long
 def test_remembered_rows_are_learned_beside_pseudo_rows() -> None:
     d, old = digits(), digits().of(OLD)
     results = []
@@ -197,6 +199,7 @@ def test_hidden_layers_of_a_head_can_grow_too() -> None:
     assert accuracy(got, d.held_X, d.held_y) > 0.85
 
 
+@pytest.mark.long
 def test_an_exact_head_on_a_trained_trunk_keeps_its_bits() -> None:
     d = digits()
     s, _ = prepared([64])

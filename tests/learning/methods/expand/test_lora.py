@@ -95,6 +95,7 @@ def test_the_feature_space_is_another_one(kind: str) -> None:
     assert branches(again) == branches(got)
 
 
+@pytest.mark.long
 @KINDS
 def test_folded_it_answers_the_same_and_nothing_has_grown(kind: str) -> None:
     d = digits()

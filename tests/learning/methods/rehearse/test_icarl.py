@@ -95,6 +95,7 @@ def test_known_rows_teach_too() -> None:
     assert accuracy(s.checkpoint, old.held_X, old.held_y) > 0.75
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [retrain.METHOD, ridge.METHOD], ids=["trained net", "exact head"])
 def test_it_goes_on_from_another_method_and_another_from_it(first: Method) -> None:
     d, s = digits(), stream([64] if first is retrain.METHOD else [])
