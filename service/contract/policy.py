@@ -102,7 +102,10 @@ class Renames(Strict):
         8, description="So many of them at least the live version takes for old ones, surely, and finds familiar;"
     )
     min_share: float = Field(
-        0.6, ge=0, description="and so great a part of them; 1: as many as of trusted rows. It may be less"
+        0.6,
+        ge=0,
+        description="and so great a part of them; 1: as many as of trusted rows of the class it is least often sure "
+        "of, among those that it takes them for. It may be less",
     )
     min_share_of_many: float = Field(0.2, ge=0, description="of many rows, where a part of them may be old ones.")
     many_rows: Count = Field(

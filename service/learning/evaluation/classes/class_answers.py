@@ -7,7 +7,7 @@ al. (2018), backward transfer Lopez-Paz and Ranzato (2017).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -135,6 +135,12 @@ def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) 
     """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
     rows, columns = logits.shape
     return Answers(classes, matrix(rows, columns, lambda some: _probabilities(logits[some] / temperature)))
+
+
+def without_shares(answers: Answers, rows: Mapping[str, float], power: float) -> Answers:
+    """The answers, each class's probability divided by its rows to this power; their order alone is of use."""
+    counted = np.array([max(rows.get(name, 0.0), 1.0) for name in answers.classes])
+    return Answers(answers.classes, answers.probabilities / counted**power)
 
 
 def _trusted(version: VersionAnswers) -> Answers:

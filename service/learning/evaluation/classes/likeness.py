@@ -9,16 +9,16 @@ test of whether one of two random variables is stochastically larger than the ot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.contract.policy import Renames
-from service.learning.data.rows import FeatureRows, Floats, Ints, alone, distinct
+from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, alone, distinct
 from service.learning.evaluation.classes.class_answers import Answers, softmax
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, by_code
-from service.learning.evaluation.classes.evidence import Evidence
+from service.learning.evaluation.classes.evidence import SURE_ROWS, Evidence
 from service.learning.gate.classes.class_measurements import Likeness
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import auc
@@ -48,6 +48,7 @@ def likeness(assessment: ClassAssessment, evidence: Evidence) -> dict[str, Liken
     answered = head.on_trusted.judged & base.judged
     every, surely = (by_code(base.best, np.flatnonzero(answered & which)) for which in (True, sure_before))
     usual = float((answered & sure_before).mean())
+    of_old = _usual_by_class(assessment.trusted.codes(base.classes), sure_before, np.flatnonzero(answered), usual)
     judged = head.on_batch.judged & base_on_batch.judged & ~alone(assessment.batch)
     of_class, alike = by_code(assessment.batch.codes(assessment.new), np.flatnonzero(judged)), {}
     for k, name in enumerate(assessment.new):
@@ -57,7 +58,8 @@ def likeness(assessment: ClassAssessment, evidence: Evidence) -> dict[str, Liken
         called, beside = by_code(base_on_batch.best, rows if unsure else known), every if unsure else surely
         separation = _separation(new.toward(name), old.toward(name), called, beside)
         counts = _counted(called, base_on_batch.classes)
-        alike[name] = Likeness(len(rows), len(known), usual, counts, *separation, all=unsure)
+        least = _least(of_old, called, usual)
+        alike[name] = Likeness(len(rows), len(known), least, counts, *separation, all=unsure)
     sent = assessment.batch.counts()
     few_judged = [c for c in assessment.new if alike[c].rows < rule.min_rows <= sent.get(c, 0)]
     return alike | in_parts(assessment, evidence, few_judged)
@@ -97,6 +99,7 @@ def in_parts(assessment: ClassAssessment, evidence: Evidence, names: Sequence[st
     sure = (scores >= confident) & np.concatenate([evidence.familiar[sent], np.ones(len(earlier), bool)])[once]
     sure_before = base.scores[beside] >= confident
     usual = float(sure_before.mean())
+    of_old = _usual_by_class(trusted.codes(base.classes), sure_before, np.arange(len(beside)), usual)
     codes, part = new.codes(names), np.empty(len(new), np.int64)
     part[np.lexsort((new.hashes, codes))] = np.arange(len(new)) % PARTS
     margins = []
@@ -123,14 +126,32 @@ def in_parts(assessment: ClassAssessment, evidence: Evidence, names: Sequence[st
         stood = sum(n for n, _, _ in separations)
         mean = sum(n * value for n, _, value in separations if value is not None) / stood if stood else None
         most = max((n for _, n, _ in separations), default=0)
-        counts = _counted(by_code(best, compared), on_batch.classes)
-        alike[name] = Likeness(len(rows), len(known), usual, counts, stood, most, mean, all=unsure)
+        called = by_code(best, compared)
+        counts, least = _counted(called, on_batch.classes), _least(of_old, called, usual)
+        alike[name] = Likeness(len(rows), len(known), least, counts, stood, most, mean, all=unsure)
     return alike
 
 
 def _unsure(known: Ints, rows: Ints, usual: float, rule: Renames) -> bool:
     """Whether the rows are many and the base knows too few of them, so that all are compared."""
     return len(rows) >= rule.many_rows and len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows))
+
+
+def _usual_by_class(labels: Ints, sure: Bools, rows: Ints, usual: float) -> dict[int, float]:
+    """Share of the trusted rows of each class that the base is sure of, drawn to that of all as if by `SURE_ROWS` more:
+    of a rare or hard class it is less. labels, sure [m]; rows: those that count"""
+    counts, surely = (by_code(labels, some) for some in (rows, rows[sure[rows]]))
+    return {
+        k: (len(surely.get(k, NOTHING)) + SURE_ROWS * usual) / (len(of_class) + SURE_ROWS)
+        for k, of_class in counts.items()
+    }
+
+
+def _least(of_old: Mapping[int, float], called: Iterable[int], usual: float) -> float:
+    """The usual share of the class that the base is least often sure of, among those that rows are taken for: if they
+    are that class by another name, it is sure of no more of them. Most of a rare class may be taken for a common one.
+    """
+    return min((of_old[c] for c in called if c in of_old), default=usual)
 
 
 def _counted(called: Mapping[int, Ints], classes: Sequence[str]) -> dict[str, int]:

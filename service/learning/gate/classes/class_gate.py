@@ -35,6 +35,9 @@ RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = 
 RELABELS = (2, 3, 4)
 """Rules that labels do not break where they change on purpose, if that explains it. Rule 1 stays: labels that follow
 no rule of their own are nobody's purpose."""
+RENAMES, BY_RENAMES = (12, "renames"), (5, 6, 8, 9)
+"""Rules that measure what an old class under another name does: its rows count against the old class, which loses. The
+name explains the loss, and not the other way round, so these hold then, and rule 12 is told."""
 
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
@@ -43,6 +46,8 @@ def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     if measured.relabels:
         expected = _expected if contradiction_rules.on_purpose(measured.contradiction, policy) else _unexplained
         findings |= {key: expected(finding) for key, finding in findings.items() if key[0] in RELABELS}
+    if findings[RENAMES].fires:
+        findings |= {key: _explained(finding) for key, finding in findings.items() if key[0] in BY_RENAMES}
     return decided(findings, measured.live, measured.resettled)
 
 
@@ -60,3 +65,8 @@ def _unexplained(finding: Finding) -> Finding:
     what = f"{finding.what} No class is only called otherwise, so that labels change on purpose does not explain it."
     remedy = "Do its columns and labels belong together? If they do, promote this version."
     return replace(finding, what=what, fires=Severity.HELD, remedy=remedy)
+
+
+def _explained(finding: Finding) -> Finding:
+    """The finding, which does not decide: it holds where it would reject."""
+    return replace(finding, fires=Severity.HELD) if finding.fires is Severity.REJECTED else finding

@@ -100,7 +100,8 @@ MOSTLY = 0.8
 @dataclass(frozen=True)
 class Likeness:
     """Rows of a new class that were judged out of fold; `sure`: those that are familiar and of which the base is sure.
-    `usual`: the share of trusted rows that it is sure of.
+    `usual`: the share of trusted rows that it is sure of, of the class it is least often sure of among those that these
+    are taken for.
 
     `compared` of them, the sure ones or `all`, stood `beside` so many trusted rows that the base calls the same.
     `called`: rows by class, most first. `separation`: of pairs of one and the other, the share in which the former lies
@@ -135,11 +136,12 @@ class Likeness:
     def together(classes: Sequence[Likeness]) -> Likeness:
         """Several classes as one; at least one."""
         compared = sum(c.compared for c in classes)
+        rows = sum(c.rows for c in classes)
         apart = sum(c.compared * c.separation for c in classes if c.separation is not None)
         return Likeness(
-            rows=sum(c.rows for c in classes),
+            rows=rows,
             sure=sum(c.sure for c in classes),
-            usual=classes[0].usual,
+            usual=sum(c.rows * c.usual for c in classes) / rows if rows else classes[0].usual,
             called=dict(sum((Counter(c.called) for c in classes), Counter[str]()).most_common()),
             compared=compared,
             beside=max(c.beside for c in classes),

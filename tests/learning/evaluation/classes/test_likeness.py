@@ -13,7 +13,7 @@ from service.learning.data.rows import Bools, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import ClassAssessment
-from service.learning.evaluation.classes.evidence import Evidence
+from service.learning.evaluation.classes.evidence import SURE_ROWS, Evidence
 from service.learning.evaluation.classes.likeness import likeness, of_its_own
 from service.learning.gate.classes.class_measurements import Likeness
 from tests.updating import make_rows
@@ -67,8 +67,21 @@ def test_sure_rows_stand_beside_sure_trusted_rows_that_are_called_the_same() -> 
     assert like.separation == pytest.approx((0.5 + 1.0 + 0.5) / 3)
     assert (like.rows, like.sure, like.compared, like.beside) == (3, 3, 3, 4)
     assert (like.called, like.all) == ({"a": 2, "b": 1}, False)
-    assert like.usual == pytest.approx(0.8)
-    assert like.share == pytest.approx(1 / 0.8)
+    usual = (2 + SURE_ROWS * 4 / 5) / (3 + SURE_ROWS)
+    assert like.usual == pytest.approx(usual), "of a, of which the base is less often sure than of b"
+    assert like.share == pytest.approx(1 / usual)
+
+
+def test_of_a_rare_class_the_base_need_be_sure_no_more_often_than_it_is_of_that_class() -> None:
+    """Of 100 trusted rows of each, it is sure of all of a, which is common, and of a quarter of b."""
+    trusted, few = base("a" * 100 + "b" * 100, "+" * 125 + "-" * 75), np.linspace(0.1, 0.9, 200)
+    batch, new = base("abbb", "++--"), toward(0.5, 0.5, 0.5, 0.5)
+    like = alike(ExamAnswers(trusted, batch), ExamAnswers(toward(*few), new))
+    assert like.usual == pytest.approx((25 + SURE_ROWS * 0.625) / (100 + SURE_ROWS))
+    assert like.share > 1
+    common = alike(ExamAnswers(trusted, base("aaaa", "++--")), ExamAnswers(toward(*few), new))
+    assert common.usual > 0.9, "taken for a alone"
+    assert common.share < 0.6
 
 
 def test_rows_that_are_unlike_anything_seen_or_called_like_no_trusted_row_are_not_compared() -> None:
@@ -103,8 +116,9 @@ def test_rows_without_an_answer_of_a_head_that_knows_the_class_are_left_out() ->
 
 def test_classes_of_few_rows_together() -> None:
     one = Likeness(5, 4, 0.8, {"a": 4}, 4, 9, 0.25)
-    two = Likeness(3, 2, 0.8, {"a": 1, "b": 1}, 1, 7, 0.75)
+    two = Likeness(3, 2, 0.4, {"a": 1, "b": 1}, 1, 7, 0.75)
     both = Likeness.together([one, two])
+    assert both.usual == pytest.approx((5 * 0.8 + 3 * 0.4) / 8)
     assert (both.rows, both.sure, both.compared, both.beside, both.called) == (8, 6, 5, 9, {"a": 5, "b": 1})
     assert both.separation == pytest.approx((4 * 0.25 + 0.75) / 5)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture
 from service.contract.reports.facts import GateReport
 from service.learning.data.rows import Rows
+from service.learning.evaluation.classes.class_answers import base_answers
 from service.learning.evaluation.classes.class_assessment import Correctness
-from service.learning.evaluation.classes.examine_classes import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext, evenly
 from service.learning.evaluation.context import OTHER_SETTINGS, Exam
 from service.learning.gate.classes.class_measurements import ALL
 from service.learning.method import Learned
@@ -67,6 +69,26 @@ def test_settings_that_were_chosen_anew_are_noted_of_what_goes_live_alone() -> N
     fades = learn(first.checkpoint, data, *resolve({"name": "ridge", "lift": "none", "alpha": 1, "decay": 0.9}), Run())
     exam = replace(exam, learned=fades)
     assert exam.chosen_anew(GateReport(outcome=Outcome.PASS, rules=[])) == [], "a decay is no setting of the rows"
+
+
+def test_what_shares_count_is_no_part_of_what_settings_cost_the_mean_over_the_classes() -> None:
+    first, second = learned(10)
+    data, context = MemoryData(SHOP, Architecture(), [FIRST], NEXT), ClassContext(live=1)
+    space = context.space(first.checkpoint, second.checkpoint, data)
+    rows = Exam.of(first.checkpoint, second, data, Run(), space, None).rows
+    without, counts = second.without, rows.ledger.unjudged
+    assert without is not None
+    assert without.layout.exact is not None
+    shares = dict(zip(counts.classes, counts.n / counts.mass, strict=True))
+    gained = 3 * np.log([shares[name] for name in without.classes])
+    judge = without.parts["judge"]
+    moved = {**judge, "bias": judge["bias"] + torch.from_numpy(gained.astype(np.float32))}
+    for log_share, same in ((3.0, True), (0.0, False)):
+        exact = without.layout.exact.model_copy(update={"log_share": log_share})
+        layout = without.layout.model_copy(update={"exact": exact})
+        version = rows.answered_by(replace(without, layout=layout, parts={**without.parts, "judge": moved}))
+        best = base_answers(rows.answered_by(without)).on_trusted.best
+        assert np.array_equal(evenly(version).best, best) == same
 
 
 def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:

@@ -659,6 +659,19 @@ def test_an_old_class_under_a_new_name_is_held_with_what_to_send() -> None:
     )
 
 
+def test_what_an_old_class_loses_to_its_other_name_does_not_hide_that_name() -> None:
+    loses = Group("3", '"3"', 0.95, 0.5, Paired(60, 27, 0))
+    harmful = replace(named(three=like(0.52)), harm=Harm(400, Paired(400, 60, 2), (loses,)))
+    report = judge(harmful, POLICY)
+    assert (report.outcome, fired(harmful)) == (
+        Outcome.UNDECIDED,
+        {5: Severity.HELD, 8: Severity.HELD, 12: Severity.HELD},
+    )
+    assert report.why.startswith('Held: of 52 rows of "three", 49 are surely "3" for version 4')
+    own = replace(named(three=like(0.95)), harm=harmful.harm)
+    assert fired(own) == {5: Severity.REJECTED, 8: Severity.REJECTED}
+
+
 def test_several_renamed_classes_are_spoken_of_in_the_plural() -> None:
     why = judge(named(three=like(0.52), **{"a/4": like(0.5, called="4")}), POLICY).why
     assert "Are they other names? Then send these rows again under those names" in why
