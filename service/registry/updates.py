@@ -99,10 +99,21 @@ def ordered_by(session: Session, update: Update) -> str | None:
 
 def retraction_of(session: Session, batch_id: str) -> Update | None:
     """The latest order that takes a batch back."""
+    return next((order for order in _retractions(session, batch_id) if batch_id in order.batches), None)
+
+
+def bringing(session: Session, batch_id: str) -> Update | None:
+    """The order that is to bring a batch in the place of another one and has not: it is queued, runs, or failed."""
+    ended = (UpdateState.SUCCEEDED, UpdateState.CANCELLED)
+    orders = (order for order in _retractions(session, batch_id) if order.state not in ended)
+    return next((order for order in orders if batch_id in (order.adds or ())), None)
+
+
+def _retractions(session: Session, batch_id: str) -> Sequence[Update]:
+    """The orders that take a batch back, or bring it in the place of one, the latest first."""
     naming = select(Update).join(NamedBatch, NamedBatch.update_id == Update.id)
     orders = naming.where(NamedBatch.batch_id == batch_id, Update.kind == UpdateKind.RETRACT)
-    latest_first = session.scalars(orders.order_by(Update.id.desc()))
-    return next((order for order in latest_first if batch_id in order.batches), None)
+    return session.scalars(orders.order_by(Update.id.desc())).all()
 
 
 def forget_rows(session: Session, batch_ids: Collection[str]) -> Sequence[str]:
@@ -142,22 +153,26 @@ def cancelled(session: Session, update: Update, **detail: Any) -> None:
     """Cancels an update. The batches of a retraction are as before, unless they were to be erased; what would take
     their place is taken back."""
     states.advance(session, update, UpdateState.CANCELLED, "cancelled", **detail)
-    if update.kind != UpdateKind.RETRACT or update.erase:
-        return
-    others = session.scalars(
-        select(Update).where(
-            Update.model_id == update.model_id,
-            Update.kind == UpdateKind.RETRACT,
-            Update.state.not_in([UpdateState.CANCELLED]),
-            Update.id != update.id,
-        )
-    )
-    still_retracted = {b for other in others for b in other.batches}
+    if update.kind == UpdateKind.RETRACT and not update.erase:
+        _mark(session, update, "its correction was cancelled")
+
+
+def _mark(session: Session, update: Update, reason: str) -> None:
+    """Marks the batches of a retraction, and those that take their place, as it and all others say by now."""
     model = session.get_one(Model, update.model_id)
-    for batch_id in sorted(set(update.batches) - still_retracted):
-        batches.restore(session, model, session.get_one(Batch, batch_id))
-    for batch_id in update.adds or ():
-        batches.retract(session, model, session.get_one(Batch, batch_id), "its correction was cancelled")
+    for batch_id in dict.fromkeys([*sorted(update.batches), *(update.adds or ())]):
+        batch = session.get_one(Batch, batch_id)
+        if any(_takes_back(order, batch_id) for order in _retractions(session, batch_id)):
+            batches.retract(session, model, batch, reason)
+        else:
+            batches.restore(session, model, batch)
+
+
+def _takes_back(order: Update, batch_id: str) -> bool:
+    """Whether a batch is taken back by a retraction that names it: the batch itself unless it was cancelled, and what
+    would have taken its place if it was."""
+    stands = order.erase or order.state != UpdateState.CANCELLED
+    return batch_id in (order.batches if stands else order.adds or ())
 
 
 def cancel(session: Session, update: Update, reason: str = "") -> bool:
@@ -181,13 +196,11 @@ def retry(session: Session, update: Update) -> None:
     Raises Conflict."""
     if not states.is_final(update):
         raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
+    if update.adds and update.state == UpdateState.CANCELLED and batches.taken_back(session, update):
+        raise Conflict(f"What update {update.id} was to correct was taken back since. Correct what is there now.")
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
-    model = session.get_one(Model, update.model_id)
     if update.kind == UpdateKind.RETRACT:
-        for batch_id in update.batches:
-            batches.retract(session, model, session.get_one(Batch, batch_id), update.reason or "")
-        for batch_id in update.adds or ():
-            batches.restore(session, model, session.get_one(Batch, batch_id))
+        _mark(session, update, update.reason or "")
     update.attempts = 0
     update.cancel_requested = False
     update.error = None

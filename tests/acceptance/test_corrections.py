@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import Caller, blobs
+from tests.acceptance.service import Caller, blobs, held
 from tests.acceptance.test_numbers import made, send
 from tests.acceptance.test_numbers import rows as numbers
 from tests.running import Server
@@ -62,6 +62,27 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
     typed.end(typed.retract(again_wrong["batches"])["id"])
     taken = typed.end(typed.retract([second["adds"][0]])["id"])
     assert (taken["verdict"], len(typed.version(taken["version"])["batches"])) == ("promoted", 1)
+
+
+def test_a_batch_that_is_to_take_the_place_of_another_is_corrected_once_it_has(
+    shared: Server, new_model: NewModel
+) -> None:
+    """Corrected before, it would be missing from the version in which the other one no longer is."""
+    typed, right = new_model(), new_model()
+    inputs, labels = blobs(0)
+    batch = sent(typed, inputs, ["b", "a", *labels[2:]])["batches"][0]
+    path, reason = f"{typed.path}/batches", "looked again"
+    rest = {"rows": {"1": "b"}, "reason": reason}
+    with held([shared.pid]):
+        first = typed.ok("POST", f"{path}/{batch}/corrections", {"rows": {"0": "a"}, "reason": reason})
+        [new] = first["adds"]
+        refused = typed.http.post(f"{path}/{new}/corrections", json=rest)
+        assert (refused.status_code, refused.json()["update"]) == (409, first["id"]), refused.text
+    assert typed.end(first["id"])["verdict"] == "promoted"
+    second = typed.end(typed.ok("POST", f"{path}/{new}/corrections", rest)["id"])
+    assert (second["verdict"], typed.version(3)["batches"]) == ("promoted", second["adds"])
+    sent(right, inputs, labels)
+    assert second["report"]["certificate"]["ledger_digest"] == corrected_digest(right)
 
 
 @pytest.mark.long

@@ -42,6 +42,8 @@ MOST_QUEUED, MOST_ATTEMPTS = 3, 2
 KINDS = 3
 SCOPES = [["learn"], ["promote"], ["learn", "promote"], ["predict"]]
 OPERATOR = "operator"
+ENDED = ("succeeded", "cancelled")
+"""States of an update that brings nothing more, unless somebody has it tried again."""
 which = st.integers(0, 9)
 
 
@@ -243,7 +245,8 @@ class AnyOrder(RuleBasedStateMachine):
         mine, batch = self.expected, self.some_batch(number)
         body = {"rows": {"0": "b" if mine.batches[batch].kind < KINDS else None}, "reason": "looked again"}
         answer = self.allowed(self.some_key(number), "promote", "POST", f"{PATH}/batches/{batch}/corrections", body)
-        if answer is None or mine.batches[batch].retracted:
+        brought = any(batch in order.adds and order.state not in ENDED for order in mine.updates.values())
+        if answer is None or mine.batches[batch].retracted or brought:
             assert answer is None or answer.status_code == 409, answer.text
             return
         if self.waiting() >= MOST_QUEUED:
@@ -276,17 +279,18 @@ class AnyOrder(RuleBasedStateMachine):
 
     def cancelled(self, name: str) -> None:
         """What a retraction took back comes back, unless another one takes it back or it was to be erased."""
-        mine, order = self.expected, self.expected.updates[name]
+        order = self.expected.updates[name]
         order.state = "cancelled"
         if order.kind == "retract" and not order.erase:
-            others = (
-                u for n, u in mine.updates.items() if n != name and u.kind == "retract" and u.state != "cancelled"
-            )
-            still = {batch for other in others for batch in other.batches}
-            for batch in set(order.batches) - still:
-                mine.batches[batch].retracted = False
-            for batch in order.adds:
-                mine.batches[batch].retracted = True
+            self.marked(order)
+
+    def marked(self, order: AnUpdate) -> None:
+        """Its batches are taken back, or are not, as all orders together say."""
+        mine = self.expected
+        naming = [other for other in mine.updates.values() if other.kind == "retract"]
+        for batch in [*order.batches, *order.adds]:
+            taken = (o.batches if o.erase or o.state != "cancelled" else o.adds for o in naming)
+            mine.batches[batch].retracted = any(batch in names for names in taken)
 
     @precondition(lambda self: self.expected.updates)
     @rule(number=which)
@@ -295,7 +299,8 @@ class AnyOrder(RuleBasedStateMachine):
         _, order, answer = self.asked_of_an_update(number, "retry")
         if answer is None:
             return
-        if order.state not in ("failed", "cancelled"):
+        late = order.adds and order.state == "cancelled" and any(mine.batches[b].retracted for b in order.batches)
+        if order.state not in ("failed", "cancelled") or late:
             assert answer.status_code == 409, answer.text
         elif order.kind == "learn" and self.waiting() >= MOST_QUEUED:
             assert answer.status_code == 429, answer.text
@@ -303,10 +308,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert answer.status_code == 202, answer.text
             order.state, order.attempts = "queued", 0
             if order.kind == "retract":
-                for batch in order.batches:
-                    mine.batches[batch].retracted = True
-                for batch in order.adds:
-                    mine.batches[batch].retracted = False
+                self.marked(order)
 
     @precondition(lambda self: self.expected.versions)
     @rule(number=which)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.api.bodies.corrected_rows import annotations_of, corrected
-from service.contract.enums import UpdateKind
+from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import VectorInput
 from service.contract.tables import LACKED
 from service.errors import Busy
@@ -97,6 +97,51 @@ def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_u
     api.ok("POST", f"/v1/updates/{update['id']}/retry")
     states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
     assert states == ["retracted", "pending"]
+
+
+def test_what_is_still_to_be_learned_in_the_place_of_another_is_not_corrected_yet(api: Api, batch: str) -> None:
+    """Its own correction would take it out of the update that brings it, which would then leave its rows out."""
+    make_version(api.runtime, learned=[batch])
+    first = correct(api, batch, {"0": "b"}).json()
+    [new] = first["adds"]
+    for state, remedy in (
+        (UpdateState.QUEUED, f"Correct the batch once it has, or cancel that update and correct {batch}."),
+        (UpdateState.RUNNING, "has not ended"),
+        (UpdateState.FAILED, "Retry that update"),
+    ):
+        with api.runtime.database.writing() as session:
+            session.get_one(Update, first["id"]).state = state
+        refused = correct(api, new, {"1": "a"})
+        assert (refused.status_code, refused.json()["update"]) == (409, first["id"]), refused.text
+        assert remedy in refused.json()["detail"]
+        assert not spoken(refused.json()["detail"], "ja").isascii()
+    with api.runtime.database.writing() as session:
+        session.get_one(Update, first["id"]).state = UpdateState.SUCCEEDED
+        session.get_one(Batch, batch).in_live, session.get_one(Batch, new).in_live = False, True
+    again = correct(api, new, {"1": "a"}).json()
+    assert (again["kind"], again["batches"], len(again["adds"])) == ("retract", [new], 1)
+
+
+def test_a_retried_correction_brings_nothing_that_others_took_back_or_corrected(api: Api, batch: str) -> None:
+    make_version(api.runtime, learned=[batch])
+    first = correct(api, batch, {"0": "b"}).json()
+    [new] = first["adds"]
+    taking = api.ok("POST", f"{MODEL}/retractions", {"batches": [new], "reason": "not that either"})
+
+    def states() -> list[str]:
+        return [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
+
+    for what, left in (("cancel", "learned"), ("retry", "retracted"), ("cancel", "learned")):
+        api.ok("POST", f"/v1/updates/{first['id']}/{what}")
+        assert states() == [left, "retracted"], what
+    api.ok("POST", f"/v1/updates/{taking['id']}/cancel")
+    assert states() == ["learned", "retracted"], "the correction that would bring it was cancelled"
+    other = correct(api, batch, {"1": "a"}).json()
+    refused = api("POST", f"/v1/updates/{first['id']}/retry")
+    assert (refused.status_code, "was taken back since" in refused.json()["detail"]) == (409, True)
+    api.ok("POST", f"/v1/updates/{other['id']}/cancel")
+    api.ok("POST", f"/v1/updates/{first['id']}/retry")
+    assert states() == ["retracted", "pending"]
 
 
 def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: str) -> None:

@@ -17,7 +17,7 @@ from service.api.reader.store_rows import folds_of, label_counts
 from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
-from service.contract.enums import UpdateKind
+from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import InputSpec, takes_out
 from service.contract.reports import AnySuspect
 from service.contract.tables import LACKED, TableInput
@@ -195,6 +195,7 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
                 f"Batch {batch.id} was corrected already: batch {new.id} has its rows. Correct that one.", batch=new.id
             )
         raise Conflict(f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch.")
+    _check_learned(session, batch)
     batches.require_whole(session, model, batch)
     if batch.stored_digest is None or batch.bytes > LARGEST_BYTES:
         raise Conflict(
@@ -216,6 +217,21 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
                 f'"{label}" is not a class of {name}.{like} A new one is declared first: POST .../classes.',
             )
     return model, batch
+
+
+def _check_learned(session: Session, batch: Batch) -> None:
+    """Raises Conflict while an update is to learn a batch in the place of another: it would take that one out of what
+    is live, and find this one taken back, too."""
+    if (order := updates.bringing(session, batch.id)) is None:
+        return
+    waits = f"Update {order.id}, which learns batch {batch.id} in the place of {batch.corrects},"
+    if order.state == UpdateState.FAILED:
+        why = f"{waits} failed. Retry that update, and correct the batch once it has ended."
+    else:
+        why = (
+            f"{waits} has not ended. Correct the batch once it has, or cancel that update and correct {batch.corrects}."
+        )
+    raise Conflict(why, update=order.id)
 
 
 def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: int) -> Arrival:
