@@ -32,6 +32,7 @@ def answer(api: Caller | Api, model: str, number: int) -> Any:
     return api.ok("POST", f"/v1/models/{model}/versions/{number}/predictions", {"inputs": INPUTS})
 
 
+@pytest.mark.long
 def test_backups_while_a_service_learns_are_whole_and_predict_the_same_bits(
     shared: Server, new_model: NewModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

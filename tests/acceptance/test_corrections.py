@@ -17,6 +17,7 @@ def sent(caller: Caller, inputs: list[list[float]], labels: list[str]) -> dict[s
     return caller.sent(inputs=inputs, labels=labels, new_classes="allow")
 
 
+@pytest.mark.long
 def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_model: NewModel) -> None:
     typed, right = new_model(), new_model()
     inputs, labels = blobs(0)

@@ -173,7 +173,8 @@ ANSWERED = ("pictures of one colour", "rows of many classes")
 """What is answered as long as it is short."""
 
 
-@pytest.mark.parametrize("size", [SMALL, pytest.param(LONG, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("size", [SMALL, LONG])
 @pytest.mark.parametrize("name", BODIES)
 def test_a_costly_body_stalls_the_service_for_a_moment_and_takes_little_memory(
     server: Server, clients: tuple[httpx.Client, httpx.Client], name: str, size: int

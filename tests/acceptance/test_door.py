@@ -299,6 +299,7 @@ def test_the_port_opens_before_the_libraries_are_loaded(starting: Server) -> Non
 
 
 def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> None:
+    (starting.folder / "go").touch()
     starting.until_ready()
     with starting.client() as client:
         client.post("/v1/models", json=MODEL)

@@ -90,6 +90,7 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
     invariants.hold(shared.data, [*ids[none], *ids[every]])
 
 
+@pytest.mark.long
 def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: NewModel) -> None:
     caller = new_model(architecture=MLP, retention="none")
     body: dict[str, Any] = {"batches": [caller.batch(1)], "method": slow(2)}

@@ -15,6 +15,7 @@ def service(environment: Environment) -> Server:
     return environment.services[0]
 
 
+@pytest.mark.long
 def test_a_held_version_that_was_overtaken_is_promoted_rolled_back_and_erased(
     environment: Environment, new_model: NewModel
 ) -> None:

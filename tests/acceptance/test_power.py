@@ -226,7 +226,9 @@ class Follower(threading.Thread):
                 self.text += text
 
 
+@pytest.mark.long
 def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Server, caller: Caller) -> None:
+    caller.learn(3)
     update_id = caller.order([caller.batch(4)], method=ENDLESS)["id"]
     caller.training(update_id)
     queued = caller.batch(5)

@@ -63,7 +63,6 @@ def figures(caller: Caller, name: str, **labels: str) -> float:
     return sum(s.value for s in samples if labels.items() <= s.labels.items())
 
 
-@pytest.mark.long
 def test_a_trace_goes_from_the_caller_over_the_worker_to_the_method(caller: Caller, receiver: Receiver) -> None:
     caller.create(input={"kind": "vector", "size": 2, "scale": {"range": [-8, 8]}})
     trace, place = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

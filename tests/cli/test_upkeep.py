@@ -93,6 +93,7 @@ def test_a_certificate_holds_until_a_stored_entry_changes(server: Server, tsuika
     assert broken.out.count("  damaged     ") == len(kept)
 
 
+@pytest.mark.long
 def test_a_check_names_what_is_damaged_and_what_still_answers(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
     whole = tsuika(server.data, "fsck")
     assert (whole.code, whole.out[:7]) == (DONE, "Whole. ")
@@ -114,6 +115,7 @@ def test_a_check_names_what_is_damaged_and_what_still_answers(server: Server, ts
     assert tsuika(server.data, "fsck").out == whole.out
 
 
+@pytest.mark.long
 def test_a_backup_becomes_an_installation_elsewhere_and_says_what_may_be_back(
     server: Server, tsuika: Tsuika, tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_digests_that_differ_are_both_shown() -> None:
     assert [line.split()[-1] for line in lines[1:3]] == ["abc", "def"]
 
 
+@pytest.mark.long
 def test_what_is_not_there_is_said(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
     for arguments in (["lines", "9"], ["nobody", "1"]):
         ended = tsuika(server.data, "verify", *arguments)
@@ -166,11 +169,13 @@ def test_what_is_not_there_is_said(server: Server, tsuika: Tsuika, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_garbage_is_listed_before_it_goes(server: Server, tsuika: Tsuika) -> None:
     ended = tsuika(server.data, "gc", "--dry-run")
     assert (ended.code, ended.out) == (DONE, "0 would go, 0 old ones are in use.\n")
 
 
+@pytest.mark.long
 def test_a_taken_port_or_folder_is_said_with_the_remedy(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
     port = tsuika(tmp_path, "serve", "--port", str(server.port))
     assert port.code == USAGE

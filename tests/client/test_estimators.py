@@ -90,6 +90,7 @@ def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_colum
             TsuikaClassifier("named-irises").partial_fit(rows, y)
 
 
+@pytest.mark.long
 def test_names_of_a_frame_are_as_a_model_has_them(client: Client) -> None:
     from sklearn.datasets import load_iris
 

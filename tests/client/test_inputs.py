@@ -38,6 +38,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return held.getvalue()
 
 
+@pytest.mark.long
 def test_pictures_are_learned_and_recognised_however_they_are_sent(client: Client) -> None:
     model = client.create_model("pictures", IMAGE, method=RIDGE)
     rows, names = pictures(0)

@@ -731,6 +731,7 @@ def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Pers
     assert "Hollow: before" not in shown
 
 
+@pytest.mark.long
 def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:
     with person.api.runtime.database.writing() as session:
         model = models.get(session, "digits")

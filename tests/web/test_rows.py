@@ -49,7 +49,7 @@ def test_the_page_of_a_batch_shows_its_rows(person: Person) -> None:
     shown = person.looks(page).text
     assert shown.count('type="checkbox" name="row-') == 20
     assert "19 2 3" in shown
-    assert "<b>" not in shown.partition("<main")[2].replace("<b>Waits", "")
+    assert "<b>" not in shown.partition("<main")[2].replace("<b>Pending", "")
     [after] = re.findall(rf'href="{page}\?(from=\d+)"', shown)
     assert "From row 20 on" in shown
     assert "29 2 3" in person.looks(f"{page}?{after}").text

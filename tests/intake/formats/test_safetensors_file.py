@@ -78,6 +78,7 @@ def test_faults_are_named() -> None:
         assert caught.value.errors[0][0].startswith("/weights"), data
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(st.data())
 def test_damaged_files_are_read_or_refused(draw: st.DataObject) -> None:

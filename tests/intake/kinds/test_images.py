@@ -218,6 +218,7 @@ def test_files_of_some_pieces_are_read(kind: str, data: bytes) -> None:
 GOOD = [("PNG", encoded(Image.fromarray(PIXELS))), ("JPEG", encoded(grey(), "JPEG")), ("PNG", ANIMATED)]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=300)
 @given(st.sampled_from(GOOD), st.data())

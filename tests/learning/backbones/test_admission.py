@@ -83,6 +83,7 @@ def test_of_what_brings_its_own_weights_the_name_is_looked_at_all_the_same(
         backbones.skeleton(name, None)
 
 
+@pytest.mark.long
 def test_channels_scale_and_side_are_asked() -> None:
     four = ImageInput(kind="image", channels=4, height=8, width=8)
     assert refused(four, "efficientnet_lite0")[0] == "/input/channels"

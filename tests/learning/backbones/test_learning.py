@@ -124,6 +124,7 @@ def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
     assert Space.of(same.checkpoint).id == Space.of(learned.checkpoint).id
 
 
+@pytest.mark.long
 def test_a_text_gets_random_features_beside_once_rows_are_as_many_and_show_that_they_help(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

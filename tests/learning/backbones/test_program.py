@@ -122,6 +122,7 @@ def test_a_version_carries_it_to_where_no_file_is(
         backbones.load(checked, {k: t for k, t in weights.items() if k != program.GRAPH})
 
 
+@pytest.mark.long
 def test_programs_that_are_no_backbones_are_refused(tmp_path: Path) -> None:
     for options, why in [
         ({"dynamic": False}, "was exported for 2 rows alone"),

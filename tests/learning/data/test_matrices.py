@@ -34,6 +34,7 @@ def learned(batch: Rows, before: Candidate | None = None, history: Rows | None =
     return run_update(before.checkpoint if before else None, data, method, params, Run(), ClassContext(live=1))
 
 
+@pytest.mark.long
 def test_many_classes_take_less_memory_than_three_matrices_of_rows_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrices, "LARGE", 2**18)
     monkeypatch.setattr(matrices, "PART", 2**16)

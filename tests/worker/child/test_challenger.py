@@ -85,6 +85,7 @@ def test_the_newest_tenth_of_the_rows_tests_a_challenger_in_whole_batches() -> N
     assert earlier_batches({"a": 2200}) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("label", "n", "method"),
     [(unseen, 1500, "replay"), (lambda x: x[0] > 0, 300, "ridge")],

@@ -153,6 +153,7 @@ class Swept(PickledTasks):
                     self._store.delete(AREA, digest)
 
 
+@pytest.mark.long
 def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_are_not_missed_once_swept(
     tmp_path: Path,
 ) -> None:
