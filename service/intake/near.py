@@ -60,7 +60,7 @@ def _near(unknown: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
 
 def _like_short(name: str, names: Iterable[str]) -> list[str]:
     """The names of as few characters that differ from a short one in one that is easily taken for the other."""
-    if len(name) > SHORT or name.isascii():
+    if len(name) > SHORT:
         return []
     return [other for other in names if len(other) == len(name) and _one_slip(name, other)]
 

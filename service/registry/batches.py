@@ -309,7 +309,7 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: three queries, and those for each that was corrected."""
+    """Batches of the model as the API shows them: four queries, however many they are."""
     named = _named_by(session, [batch.id for batch in batches])
     stopped = stopped_by(session, [batch.id for batch in batches if not batch.in_live])
     corrected = same_rows.corrected_by(session, [batch for batch in batches if batch.retracted_at is not None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,17 @@ def test_targets_are_corrected_with_the_decimals_of_their_file(tsuika: Tsuika, t
         new, old = [batch.target_summary for batch in client.model("rents").batches()]
     changed = 101.5 + 99.25 - float(table[0][1]) - float(table[1][1])
     assert new.mean - old.mean == pytest.approx(changed / 120, rel=1e-3)
+
+
+def test_a_label_is_the_class_that_it_looks_like_however_its_accents_are_spelt(tsuika: Tsuika, tmp_path: Path) -> None:
+    apart, new = (unicodedata.normalize("NFD", name) for name in ("p\u00eache", "caf\u00e9"))
+    called = {"apple": "apple", "pear": apart, "plum": new}
+    first = save(tmp_path / "first.csv", [[*cells, called[name]] for *cells, name in rows(["apple", "pear"])])
+    assert tsuika("init", "accents", first).code == DONE
+    said = tsuika("push", "accents", first, "--method", "ridge")
+    assert said.code == DONE, said.err
+    batch = tsuika("batches", "accents", "-n", "1", "--json").json["items"][0]["id"]
+    assert tsuika("correct", "accents", batch, "--row", f"0={apart}", "--reason", "looked").code == DONE
+    second = save(tmp_path / "new.csv", [[*cells, called[name]] for *cells, name in rows(["plum"])])
+    said = tsuika("push", "accents", second, f"--new-classes={new}")
+    assert said.code == DONE, said.err

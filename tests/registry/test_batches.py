@@ -130,6 +130,7 @@ def test_rows_that_were_corrected_do_not_come_back_while_the_corrected_ones_coun
         batches.retract(session, digits, undone)
         last = corrected(corrected(first, "e" * 64), "f" * 64)
         assert same_rows.in_place_of(session, first) is last
+        assert same_rows.corrected_by(session, [first, undone]) == {first.id: last.id}
         with pytest.raises(Conflict, match=f"came as batch {first.id}, .* batch {last.id} has them now"):
             batches.accept(session, digits, arrival("d" * 64, "shop"))
         assert batches.accept(session, digits, arrival("d" * 64, "street"))[1]
@@ -141,6 +142,7 @@ def test_rows_that_were_corrected_do_not_come_back_while_the_corrected_ones_coun
         batches.retract(session, digits, last)
         session.flush()
         assert same_rows.in_place_of(session, first) is None
+        assert same_rows.corrected_by(session, [first, undone, last]) == {}
         assert batches.accept(session, digits, arrival("d" * 64, "shop"))[1], "nothing has them now"
 
 
@@ -155,6 +157,8 @@ def test_a_batch_that_was_corrected_again_and_again_is_found_however_often(datab
         session.add_all(made)
         session.flush()
         assert same_rows.in_place_of(session, first) is made[-1]
+        gone = [first, *made[:-1]]
+        assert same_rows.corrected_by(session, gone) == dict.fromkeys([old.id for old in gone], made[-1].id)
 
 
 def test_a_batch_is_found_under_its_own_model_alone(database: Database) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
-from service.cli.files.labels import label_text
+from service.cli.files.labels import label_text, spelt
 from service.cli.files.readers import open_file
 from service.contract.targets import Target
 from service.guessing.csv_dialect import Dialect, SaidDialect, with_decimal
@@ -37,7 +37,7 @@ def typed(rows: Sequence[str], out: Sequence[str]) -> Iterator[Right]:
         number, equals, text = word.partition("=")
         if not equals or not text.strip():
             raise WrongUsage(f"--row {word[:100]}: write a row, from 0, and what is right of it: --row 7=cat.")
-        yield Right(row_number(number, f"--row {word[:100]}"), text.strip())
+        yield Right(row_number(number, f"--row {word[:100]}"), spelt(text))
     for number in out:
         yield Right(row_number(number, f"--take-out {number[:100]}"), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
 from service.cli.output import comma_separated
-from service.contract.names import MOST_CLASSES, clean_class_name, seen
+from service.contract.names import LONGEST_SPELT, MOST_CLASSES, clean_class_name, seen
 from service.errors import InvalidContent
 from service.guessing.class_counts import likely_slips
 
@@ -80,7 +81,7 @@ def named_classes(asked: str | None) -> list[str]:
         [names] = csv.reader([asked or ""], skipinitialspace=True)
     except csv.Error:
         raise WrongUsage("--new-classes: write the names in one line, with commas between them.") from None
-    return [name.strip() for name in names if name.strip()]
+    return [text for name in names if (text := spelt(name))]
 
 
 def label_text(cell: Any) -> str | None:
@@ -89,7 +90,12 @@ def label_text(cell: Any) -> str | None:
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return None if cell is None or cell != cell else str(cell).strip() or None
+    return None if cell is None or cell != cell else spelt(str(cell)) or None
+
+
+def spelt(text: str) -> str:
+    """A label as the service spells classes (`clean_class_name`): trimmed, in NFC unless it is too long for a name."""
+    return text.strip() if len(text) > LONGEST_SPELT else unicodedata.normalize("NFC", text).strip()
 
 
 def new_labels(
@@ -136,7 +142,7 @@ def check_names(at: Callable[[int | str], str], labels: Mapping[str, Count], not
         try:
             clean_class_name(name, "")
         except InvalidContent as refused:
-            raise WrongUsage(f'{at(count.place)}: label "{seen(name)}": {refused.detail} {nothing}') from None
+            raise WrongUsage(f'{at(count.place)}: label "{seen(name[:100])}": {refused.detail} {nothing}') from None
 
 
 def unknown_labels(

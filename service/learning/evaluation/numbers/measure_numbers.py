@@ -10,7 +10,7 @@ import numpy as np
 
 from service.contract.figures import amount
 from service.contract.reports.number_report import FEW_ROWS
-from service.learning.data.rows import Floats, Ints
+from service.learning.data.rows import Bools, Floats, Ints
 from service.learning.evaluation.assessment import places_of_same
 from service.learning.evaluation.numbers.batch.comparison import Usual, chance, figures_of, outliers, own_order
 from service.learning.evaluation.numbers.batch.figures import ROUNDING, Figures, error_sizes
@@ -72,13 +72,13 @@ def beside_median(goals: Floats, answers: Floats) -> Floats:
 
 
 def _few_far(assessment: NumberAssessment) -> bool:
-    """Whether few targets are far from what the base answers to values that it knows, beside those of the other rows.
-    Of a batch in another unit, all are as far."""
+    """Whether few targets, and few of the batch, are far from what the base answers to values that it knows, beside
+    those of the other rows. Of a batch in another unit, all are as far."""
     seen = familiar(assessment)
     if seen.base is None:
         return False
-    far = (beside_median(seen.batch_goals, seen.base.on_batch) > FAR).any(1)
-    return 0 < int(far.sum()) <= FEW_ROWS
+    far: Bools = np.asarray((beside_median(seen.batch_goals, seen.base.on_batch) > FAR).any(1))
+    return 0 < int(far.sum()) <= min(FEW_ROWS, len(far) // 5)
 
 
 def measure(assessment: NumberAssessment) -> NumberMeasured:
