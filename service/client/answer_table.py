@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
@@ -17,10 +17,13 @@ from service.client.handle import Facts
 from service.client.kinds import kind_of
 from service.client.rows.csv_file import CsvFile, naming
 from service.client.rows.table_rows import is_frame, named_rows, names_of
+from service.client.rows.values import is_missing, plain_labels
+from service.contract.figures import row_number
 from service.contract.names import csv_cell, names_beside
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import LABELLED, by_cells, lines_of
+from service.guessing.label_column import named_label
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,24 @@ class AnswerTable(BaseModel):
         beside = self._beside()
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             write_csv(file, [self._answer], beside, self._called)
+
+    def right(self, classes: Collection[str]) -> list[Any] | None:
+        """What the file or frame says is right of each row, None of one where it says nothing; None where no column
+        holds that: one that is called as the numbers that are predicted or as columns of labels are, or the only one
+        beside the inputs, whose cells are `classes`. Raises ValueError as `to_dict`, and for a cell that is no
+        number."""
+        beside = self._beside()
+        numbers, named = self._answer.kind == "number", named_label(beside.names)
+        due = [*self._called] if {*self._called} <= {*beside.names} else []
+        due = due or ([named] if named is not None else [] if numbers else [*beside.names][:1])
+        if beside.rows is None or not due or (named is None and not numbers and len(beside.names) > 1):
+            return None
+        at = [beside.names.index(name) for name in due]
+        rows = plain_labels([[row[k] for k in at] if len(at) > 1 else row[at[0]] for row in beside.rows])
+        if not numbers:
+            labels = [str(row).strip() or None if isinstance(row, str) else row for row in rows]
+            return labels if named is not None or {*labels} <= {*classes, None} else None
+        return [_numbers(row, k, due, beside.dialect) for k, row in enumerate(rows)]
 
     @property
     def _answer(self) -> AnyPredictions:
@@ -164,6 +185,18 @@ def write_csv(file: TextIO, answers: Sequence[AnyPredictions], beside: Beside, c
             str(cell).replace(".", beside.dialect.decimal) if isinstance(cell, float) else csv_cell(cell)
             for cell in cells
         )
+
+
+def _numbers(said: Any, row: int, names: Sequence[str], dialect: Dialect) -> Any:
+    """The number, or numbers, that a row says is right; None where it says nothing of one."""
+    cells = said if isinstance(said, list) else [said]
+    if any(is_missing(cell) or cell == "" for cell in cells):
+        return None
+    try:
+        numbers = [float(dialect.number(cell) if isinstance(cell, str) else cell) for cell in cells]
+    except ValueError:
+        raise ValueError(f"{row_number(row)}: {', '.join(names)} is no number: {str(said)[:100]}") from None
+    return numbers if isinstance(said, list) else numbers[0]
 
 
 def _joined(answers: Sequence[AnyPredictions], beside: Beside) -> Iterator[list[Any]]:

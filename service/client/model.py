@@ -51,13 +51,14 @@ class AsyncModel(Asking, Learning):
         self, first: int | str, second: int | str = "live", inputs: Any = None, labels: Any = None
     ) -> Comparison:
         """Two versions beside each other: what each knows, and, of rows, where they answer differently and how many
-        answers are right."""
+        answers are right. labels: left out where a column of a file or frame holds them."""
         versions = await self.version(first), await self.version(second)
         if inputs is None:
             return Comparison(*versions, 0, [], None, (await self.facts()).predicts)
         inputs, labels = in_a_list(inputs), in_a_list(labels)
         one, other = [await self.predict(inputs, version=version.number) for version in versions]
-        return Comparison.of(versions, (one, other), plain_labels(labels))
+        known = plain_labels(labels) if labels is not None else one.right({*versions[0].classes, *versions[1].classes})
+        return Comparison.of(versions, (one, other), known)
 
     # What is live
 

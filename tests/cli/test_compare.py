@@ -41,6 +41,8 @@ def test_a_version_and_the_one_it_was_made_from_are_compared_on_the_same_rows() 
     apart = cells(first, third)
     assert apart["class a"][:2] == ["90.0 %", "60.0 %"]
     assert apart["rows that judged"][:2] == ["40 trusted", "90 trusted"]
+    assert cells(first, second)["accuracy"] == ["70.0 %", "80.0 %", "+10.0 points"], "the page's sentence is of these"
+    assert {name: of[2] for name, of in apart.items() if of[2]} == {}, "no change between figures of different rows"
     assert _on_same_rows(first, version(2, 1, None)) is None
 
 

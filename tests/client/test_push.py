@@ -124,6 +124,14 @@ def test_a_version_is_pinned_and_compared(client: Client, service_url: str) -> N
     assert compared.sentence == (
         "Versions 1 and 2 answer 60 of 240 rows differently. Right: 75.0 % and 100.0 %. The second also knows 3."
     )
+    lines = [
+        ",".join([*map(str, row), str(label)]) for row, label in zip(np.asarray(rows).tolist(), labels, strict=True)
+    ]
+    of_file = "\n".join([",".join([*(f"p{k}" for k in range(4)), "label"]), *lines]).encode()
+    frame = pandas.DataFrame(np.asarray(rows), columns=[f"p{k}" for k in range(4)])
+    for same in (of_file, of_file.replace(b",label", b",answer"), frame.assign(label=labels)):
+        assert model.compare(1, 2, same).sentence == compared.sentence, "a column of the file says what is right"
+    assert model.compare(1, 2, frame).scores is None
     card = model.report()
     assert (card.version, card.reason[:11]) == (2, "It knows 3;")
     assert repr(card).startswith("● Live: version 2. It knows 3; ")

@@ -205,6 +205,26 @@ def test_a_limit_says_on_which_side_of_it_a_version_is_stopped() -> None:
     assert bound(rule("contradicts_class", limit=None), report(), EN) == "–"
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "limit", "shown", "side"),
+    [
+        ("chance", 2e-9, 0.001, "p = 2e-09", "below p = 0.001"),
+        ("percent", 0.41, 0.3, "41.0\N{NO-BREAK SPACE}%", "above 30.0\N{NO-BREAK SPACE}%"),
+        ("correlation", 0.21, 0.4, "0.210 (rank correlation)", "below 0.400 (rank correlation)"),
+        ("repaired", 0.25, 1.5, "0.250 times", "below 1.50 times"),
+        ("usual_errors", 6.5, 2.0, "6.50 usual errors", "above 2.00 usual errors"),
+        ("standard_errors", 7.0, 5.0, "7.00 standard errors", "above 5.00 standard errors"),
+    ],
+)
+def test_a_rule_that_looks_at_several_things_names_the_unit_of_what_it_found(
+    unit: str, value: float, limit: float, shown: str, side: str
+) -> None:
+    found = rule("disagrees_broadly", value=value, limit=limit).model_copy(update={"figures": {"unit": unit}})
+    of = report(NumberReport)
+    assert (measured(value, found, of, EN), bound(found, of, EN)) == (shown, side)
+    assert f"version.unit.{unit}" in Words("ja") or unit == "percent"
+
+
 def test_of_many_classes_that_no_row_judges_the_first_are_named_once() -> None:
     names = [f"c{k}" for k in range(990)]
     said = "No rows judge 989 of its 990 classes yet: c1, c2, c3, c4, c5 and 984 more."

@@ -302,6 +302,8 @@ def test_the_japanese_sentences_of_numbers_have_the_figures_of_the_english_ones(
         gate = judge_numbers(NumberMeasured(live=2, numbers=(one,)), NumberPolicy())
         of_batch = {"factor": batch.repair.factor if batch.repair else None}
         made = report(NumberReport, batch=of_batch).model_copy(update={"gate": gate})
+        due = {id(biased): "usual_errors", id(unordered): "chance"}.get(id(batch))
+        assert next(of for of in gate.rules if of.name == "disagrees_broadly").figures.get("unit") == due
         for found in (found for found in gate.rules if found.value is not None and found.name != "slow_loss"):
             spoken = rule_sentence(found, 2, made, JA)
             digits = re.findall(r"[\d.,]*\d", found.why.replace(" (0: by chance, 1: exactly)", ""))
@@ -568,5 +570,7 @@ def test_a_first_version_of_classes_stands_beside_its_commonest_one(language: st
     of = report(new_classes={**brought, "commonest": {"class": "no", "accuracy": 0.775}})
     said = kind_of(of).how_good(of, Words(language))
     assert said.replace("\N{NO-BREAK SPACE}", " ").endswith(beside)
+    of_more = report(new_classes={**brought, "commonest": {"class": "no", "accuracy": 0.775, "rows": 1200}})
+    assert "1,200" in kind_of(of_more).how_good(of_more, Words(language)), "not of the rows that judge"
     assert said in verdict_sentence(Verdict.PROMOTED, 1, None, of, JA) or language != JA.language
     assert beside[:5] not in kind_of(of).how_good(report(new_classes=brought), Words(language))

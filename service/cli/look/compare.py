@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 SAME_ROWS = "Both were judged on the same trusted rows, and what one alone knows on rows of its own."
 OTHER_ROWS = (
-    "They were judged on different rows, each on those that were trusted when it was made: a change may come of the "
-    "rows, too. Name a FILE to ask both the same rows."
+    "They were judged on different rows, each on those that were trusted when it was made, so these figures do not say "
+    "which is better.{ask}"
 )
+ASK = " Name a FILE to ask both the same rows."
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
 
 
@@ -46,9 +47,10 @@ def run(
 ) -> int:
     """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
 
-    Of a version and the one that it was made from these are figures on the same rows; else it says that they are not.
+    Of a version and the one that it was made from these are figures on the same rows. Else it says that they are not,
+    and shows no change.
 
-    Of a file it says how many rows they answer differently, and how many answers of each are right.
+    Of a file it says first how many rows they answer differently, and how many answers of each are right.
     """
     named = [version_of(first), version_of(second)]
     how = written(delimiter, decimal, encoding, dates)
@@ -67,10 +69,11 @@ def run(
         return DONE
     console = stdout()
     titles = [f"{version.model}@{version.number}" for version in versions]
-    print_table(console, ["", *titles, "change"], rows, " ".join([*titles, "change"]))
     if said is not None:
         console.print(plain(said))
-    console.print(Text(OTHER_ROWS if on_same is None else SAME_ROWS, "dim"))
+    print_table(console, ["", *titles, "change"], rows, " ".join([*titles, "change"]))
+    other = OTHER_ROWS.format(ask=ASK if said is None else "")
+    console.print(Text(other if on_same is None else SAME_ROWS, "dim"))
     return DONE
 
 
@@ -111,13 +114,16 @@ def _rows(a: Version, b: Version, on_same: tuple[dict[str, float], dict[str, flo
     if on_same is None:
         rows.append(["rows that judged", *(v.report.judged_rows if v.report is not None else "–" for v in (a, b)), ""])
     for name, kind in kinds.items():
-        rows.append(_compared(name, scores[0].get(name), scores[1].get(name), kind))
+        rows.append(_compared(name, scores[0].get(name), scores[1].get(name), kind, on_same is not None))
     return rows
 
 
-def _compared(name: str, a: float | None, b: float | None, kind: Kind[Any, Any, Any, Any]) -> list[str | Text]:
+def _compared(
+    name: str, a: float | None, b: float | None, kind: Kind[Any, Any, Any, Any], same_rows: bool
+) -> list[str | Text]:
+    """A figure of both. Where they are of different rows, their change is none of the versions."""
     cells: list[str | Text] = [name, *("–" if value is None else kind.written(value) for value in (a, b))]
-    if a is None or b is None:
+    if a is None or b is None or not same_rows:
         return [*cells, ""]
     better = kind.falls == (b < a)
     return [*cells, Text(kind.change(a, b), "" if a == b else "green" if better else "red")]

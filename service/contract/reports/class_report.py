@@ -95,6 +95,9 @@ class Commonest(Fact):
 
     class_: str = Field(serialization_alias="class", validation_alias="class")
     accuracy: float
+    rows: int | None = Field(
+        default=None, description="Of how many rows; null in older reports, which counted the judged ones."
+    )
 
 
 class NewClassesScore(Fact):
@@ -107,8 +110,8 @@ class NewClassesScore(Fact):
     classes: dict[str, ClassScore] = Field(default={})
     commonest: Commonest | None = Field(
         default=None,
-        description="Of a first version of several classes: what always saying the commonest is right on, of the same "
-        "rows.",
+        description="Of a first version of several classes: what always saying the commonest is right on, of all rows "
+        "of the update that have a label. Those that judge are at most 200 a class, each content once.",
     )
 
     @property
@@ -298,9 +301,8 @@ class Report(Fact):
 
     @property
     def figures(self) -> dict[str, float]:
-        """What versions are compared by, by name: shares that are right, in all and by class."""
-        of_each = _by_class(self.classes)
-        return ({"all classes": sum(of_each.values()) / len(of_each)} if of_each else {}) | of_each
+        """What versions are compared by, by name: shares that are right, of trusted rows and by class."""
+        return _of_all(self.after) | _by_class(self.classes)
 
     @property
     def on_same_rows(self) -> tuple[dict[str, float], dict[str, float]] | None:
@@ -308,8 +310,7 @@ class Report(Fact):
         brought stand in those of this one alone. None where nothing was judged before."""
         if self.before is None or self.after is None or not self.before.classes:
             return None
-        of_both = [_by_class(score.classes) for score in (self.before, self.after)]
-        first, second = ({"classes of both": sum(of.values()) / max(len(of), 1)} | of for of in of_both)
+        first, second = (_of_all(score) | _by_class(score.classes) for score in (self.before, self.after))
         return first, second | _by_class(self.new_classes.classes)
 
     @property
@@ -317,6 +318,10 @@ class Report(Fact):
         """How many rows of which kind `figures` are of."""
         own = "" if not self.new_classes.rows else f"{self.new_classes.rows:,} of its own"
         return " and ".join(filter(None, (f"{self.after.rows:,} trusted" if self.after else "", own))) or "–"
+
+
+def _of_all(score: Score | None) -> dict[str, float]:
+    return {"accuracy": score.accuracy} if score is not None and score.rows else {}
 
 
 def _by_class(scores: Mapping[str, ClassScore]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.contract.predictions import Predictions
-from service.contract.reports.class_report import ClassScore, Report
+from service.contract.reports.class_report import ClassScore, Commonest, Report
 from service.contract.version_resources import Version
 from service.export.kinds.kind import Kind
 from service.export.markdown import PIPE, code
@@ -65,7 +65,7 @@ class ClassKind(Kind[Predictions, Report]):
             brought = report.new_classes
             yield ""
             yield f"Right on {brought.after:.1%} of {brought.rows:,} rows that it had not learned."
-            yield _commonest(brought.classes)
+            yield _commonest(brought.classes, brought.commonest)
         if report.tested is not None:
             right = f"{report.tested.accuracy:.1%}"
             yield ""
@@ -77,8 +77,11 @@ class ClassKind(Kind[Predictions, Report]):
             yield f"| {code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
 
 
-def _commonest(scores: Mapping[str, ClassScore]) -> str:
-    """What anybody could say of the same rows."""
+def _commonest(scores: Mapping[str, ClassScore], of_all: Commonest | None = None) -> str:
+    """What anybody could say of the same rows, or, where that is known, of all rows of the update."""
+    if of_all is not None and of_all.rows is not None:
+        return f"Always saying {code(of_all.class_)} is right on {of_all.accuracy:.1%} of all {of_all.rows:,} rows."
     rows = {name: score.rows for name, score in scores.items()}
     most = max(sorted(rows), key=lambda name: rows[name])
-    return f"Always saying {code(most)} is right on {rows[most] / sum(rows.values()):.1%} of them."
+    share = f"{rows[most] / sum(rows.values()):.1%}"
+    return f"Always saying {code(most)} is right on {share} of them, which are at most 200 a class."

@@ -80,7 +80,8 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         said = words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
         if old or (most := report.new_classes.commonest) is None:
             return said
-        beside = words("good.beside.commonest", name=most.class_, accuracy=percent(most.accuracy))
+        key = "commonest" if most.rows in (None, report.new_classes.rows) else "commonest_of_all"
+        beside = words(f"good.beside.{key}", name=most.class_, accuracy=percent(most.accuracy), n=most.rows or 0)
         return " ".join((said, beside))
 
     def figures(self, report: Report, words: Words, of_live: bool = False) -> Figures:

@@ -20,6 +20,9 @@ BELOW = (
 )
 """Rules, by kind of target, that stop what is below their limit; others stop what is above it."""
 
+UNITS_BELOW = ("chance", "correlation", "repaired")
+"""Units of a finding that names its own, as rule 4 of numbers does, which stop what is below the limit."""
+
 LOSSES = ("forgets", "worst_class", "worst_region", "slow_loss")
 """Rules whose value is what was lost, and whose limit is how much of that is allowed."""
 
@@ -44,8 +47,8 @@ def rule_name(rule: Rule, report: AnyReport, words: Words) -> str:
 
 
 def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) -> str:
-    """The value or the limit of a rule in its unit."""
-    unit = kind_of(report).units.get(rule.name)
+    """The value or the limit of a rule in its unit, which a finding may name: some rules look at several things."""
+    unit = rule.figures.get("unit") or kind_of(report).units.get(rule.name)
     if figure is None or unit is None:
         return "–"
     if unit in ("percent", "share"):
@@ -60,9 +63,9 @@ def bound(rule: Rule, report: AnyReport, words: Words) -> str:
     shown = measured(rule.limit, rule, report, words)
     if shown == "–":
         return shown
-    return words(
-        f"version.{'stops_below' if (kind_of(report).name, rule.name) in BELOW else 'stops_above'}", limit=shown
-    )
+    unit = rule.figures.get("unit")
+    is_below = (kind_of(report).name, rule.name) in BELOW if unit is None else unit in UNITS_BELOW
+    return words(f"version.{'stops_below' if is_below else 'stops_above'}", limit=shown)
 
 
 def within_chance(rule: Rule) -> bool:

@@ -140,7 +140,8 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     `yardstick`: its answers, as the candidate's; NaN where no head is left that never saw the row. `ledger`: the base's
     sums in some space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the
     exact head to its sums. `partial`, `stuck`: see `Measured`. `table`: whether inputs are rows of a table
-    · `other_kind`: the base has no exact head.
+    · `other_kind`: the base has no exact head · `counts`: rows of each class among all of the update's, of which B may
+    be a part.
     `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has
     from elsewhere, and `replaced`: the candidate no longer has them.
     """
@@ -161,6 +162,7 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     stuck: bool = False
     table: bool = False
     other_kind: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def old(self) -> tuple[str, ...]:

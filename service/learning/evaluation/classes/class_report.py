@@ -209,8 +209,9 @@ def _new_classes_score(assessment: ClassAssessment) -> NewClassesScore:
     rows, right = assessment.batch.take(which), assessment.candidate.on_batch.right(assessment.batch)[which]
     classes, commonest = class_scores(right, rows), None
     if not assessment.base and len(assessment.new) > 1 and classes:
-        most = max(sorted(classes), key=lambda name: classes[name].rows)
-        commonest = Commonest(class_=most, accuracy=classes[most].rows / len(rows))
+        counts = assessment.counts or rows.counts()
+        most, of_all = max(sorted(counts), key=lambda name: counts[name]), sum(counts.values())
+        commonest = Commonest(class_=most, accuracy=counts[most] / of_all, rows=of_all)
     return NewClassesScore(
         names=list(assessment.new),
         after=float(right.mean()) if len(rows) else None,

@@ -185,6 +185,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
         other_kind=_of_other_kind(exam),
+        counts=exam.data.batch.counts(),
         faded=frozenset(batch for batch, counts in counted.items() if counts < HALF),
     )
 

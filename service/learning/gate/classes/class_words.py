@@ -28,8 +28,9 @@ class ClassWords(VerdictWords[Report]):
             how = ", cross-validated" if report.exact else " it had not seen"
             if not knows:
                 return "There was nothing to compare it with."
-            if new.commonest is not None:
-                how += f' (always saying "{new.commonest.class_}" is right on {percent(new.commonest.accuracy)})'
+            if (most := new.commonest) is not None:
+                of_all = "" if most.rows in (None, new.rows) else f" of all {most.rows:,}"
+                how += f' (always saying "{most.class_}" is right on {percent(most.accuracy)}{of_all})'
             how = f", right on {percent(new.after)} of {rows(new.rows)}{how}" if new.after else ""
             return f"{knows}{how}{f'; {missed}' if missed else ''}."
         if len(known) > MANY:

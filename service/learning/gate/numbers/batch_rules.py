@@ -261,7 +261,7 @@ def disagrees_broadly(
     if few or harm.rise > 0 or own.p_fall >= SURELY:
         return made
     both = f"Both can be right: learned, its own errors fell, and those on {rows(harm.rows)} of before did not rise."
-    return Finding(f"{made.what} {both}", made.value, made.limit)
+    return Finding(f"{made.what} {both}", made.value, made.limit, figures=made.figures)
 
 
 def _unlike(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
@@ -283,16 +283,16 @@ def _unlike(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, po
             f"The targets{number.of} are {number.error(abs(batch.off))} {'higher' if bias.value > 0 else 'lower'} on "
             f"average than version {measured.live} expects: {abs(bias.value):.1f} usual errors.{also}"
         )
-        return Finding(what, abs(bias.value), rule.max_bias, Severity.HELD, MEANT)
+        return Finding(what, abs(bias.value), rule.max_bias, Severity.HELD, MEANT, figures={"unit": "usual_errors"})
     if order is not None and order.surely(rule):
         what = (
             f"The order of the targets{number.of} is unlike what version {measured.live} expects (rank correlation "
             f"{order.value:.2f}, usually {order.usual:.2f})."
         )
-        return Finding(what, order.p, rule.p, Severity.HELD, LOOK)
+        return Finding(what, order.p, rule.p, Severity.HELD, LOOK, figures={"unit": "chance"})
     if own is not None and own.beside is not None and own.beside.surely(rule):
         usually = f"{_alone(own, batch)}, usually {own.beside.usual:.2f}"
         what = f"The targets{number.of} follow the rows less than usual: {usually}."
-        return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
+        return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK, figures={"unit": "chance"})
     chance = _may_be_chance(largest, largest.ratio > rule.times)
     return Finding(f"{_as_usual(batch)}{chance}", largest.ratio, rule.times)

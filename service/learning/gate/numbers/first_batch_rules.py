@@ -64,13 +64,14 @@ def unlike_at_first(
             f"The {batch.rows:,} targets{number.of} {repair.wrong}: {repair.right} they lie less than half as far from "
             f"what version {measured.live} expects."
         )
-        return Finding(what, repair.after, policy.wrong_unit.max_after, Severity.HELD, LOOK)
+        after = {"unit": "repaired"}
+        return Finding(what, repair.after, policy.wrong_unit.max_after, Severity.HELD, LOOK, figures=after)
     if first.beyond > BEYOND and first.learned < LEARNED and not _noise_grows(first.apart, policy):
         what = (
             f"{whole_percent(first.beyond)} of the {batch.rows:,} targets{number.of} lie outside the intervals in "
             f"which version {measured.live} expects nine in ten, and learning these rows hardly brings them nearer."
         )
-        return Finding(what, first.beyond, BEYOND, Severity.HELD, LOOK)
+        return Finding(what, first.beyond, BEYOND, Severity.HELD, LOOK, figures={"unit": "percent"})
     return None if first.apart is None else _unlike_rows_before(first.apart, measured, number, policy)
 
 
@@ -94,17 +95,18 @@ def _unlike_rows_before(
             f"than {expects}, from the first row on: a jump of {apart.steps:.0f} standard errors from where the rows "
             "before were heading."
         )
-        return Finding(what, apart.steps, STEPS, Severity.HELD, MEANT)
+        return Finding(what, apart.steps, STEPS, Severity.HELD, MEANT, figures={"unit": "standard_errors"})
     were = f"(rank correlation {apart.order:.2f}, of the rows before {apart.usual:.2f})"
     lost = apart.usual > policy.unlearnable.usual_order and apart.order < PART_OF_USUAL * apart.usual
     if lost and apart.order_lost > LOST and apart.learned > LEARNED_ANYWAY:
         what = f"The order of the {targets} is unlike what {expects} {were}."
-        return Finding(what, apart.order, PART_OF_USUAL * apart.usual, Severity.HELD, LOOK)
+        least = PART_OF_USUAL * apart.usual
+        return Finding(what, apart.order, least, Severity.HELD, LOOK, figures={"unit": "correlation"})
     by, by_z = apart.usual - apart.order, float(fisher_z(apart.usual) - fisher_z(apart.order))
     if apart.lost > LOST and apart.worse > WORSE and by > WORSE_BY and by_z > WORSE_BY_Z:
         what = (
             f"The {targets} follow the rows less than those before {were}, and once learned errors are still "
             f"{apart.learned:.1f} times those on rows before."
         )
-        return Finding(what, apart.worse, WORSE, Severity.HELD, LOOK)
+        return Finding(what, apart.worse, WORSE, Severity.HELD, LOOK, figures={"unit": "standard_errors"})
     return None

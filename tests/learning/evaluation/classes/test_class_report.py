@@ -536,6 +536,12 @@ def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
         yardstick_on_batch=says("ab", uneven),
     )
     assert spoken(more) == f'{knows} (always saying "b" is right on 65.0 %).'
+    all_of_them = assess(changed(more, counts={"a": 372, "b": 228})).new_classes.commonest
+    assert all_of_them is not None
+    assert (all_of_them.class_, all_of_them.accuracy, all_of_them.rows) == ("a", 0.62, 600), "not of rows that judge"
+    assert spoken(changed(more, counts={"a": 372, "b": 228})) == (
+        f'{knows} (always saying "a" is right on 62.0 % of all 600).'
+    )
     old = assess(more).model_dump(mode="json")
     del old["new_classes"]["commonest"]  # as an older service stored it
     assert promoted(Report.model_validate(old), 2) == f"{knows}."
