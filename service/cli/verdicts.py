@@ -25,13 +25,13 @@ SUSPECTS = 5
 """Rows of a file that look wrong and are listed with their lines."""
 
 
-def print_update(schema: str, update: Update, as_json: bool, file: DataFile | None = None) -> int:
-    """Prints what became of an update that has ended; of rows of a `file` that look wrong, their lines. -> the exit
-    code"""
+def print_update(schema: str, update: Update, as_json: bool, file: DataFile | None = None, said: str = "") -> int:
+    """Prints what became of an update that has ended; of rows of a `file` that look wrong, their lines; no note that
+    was `said` before it was sent. -> the exit code"""
     if as_json:
         print_json(schema, update.model_dump(mode="json", by_alias=True))
     elif update.verdict is not None:
-        _print_verdict(update, file)
+        _print_verdict(update, file, said)
     elif update.state == "succeeded":
         stdout().print(plain(sentence_of(update)))
         if update.kind == "retract" and not update.erase:
@@ -83,13 +83,13 @@ def figure(report: AnyReport | None) -> str:
     return "–" if report is None else kind_of(report).figure(report)
 
 
-def _print_verdict(update: Update, file: DataFile | None) -> None:
+def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
     console = stdout()
     assert update.verdict is not None
     result = result_of(update)
     console.print(marked(update.verdict, sentence_of(update)))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
-    for line in result.notes:
+    for line in filter(lambda note: note != said, result.notes):
         console.print(Text(f"  {in_options(plain(line))}", style="dim"))
     name = f"{update.model}@{update.version}"
     if update.report is not None and not update.report.gate.faults_all:

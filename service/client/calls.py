@@ -18,6 +18,7 @@ OF_A_MODEL = [
             "update(batches={of})",
         ),
         (r"(?P<before>)POST \.\.\./batches/(?P<of>[^\s/]+)/corrections", 'correct("{of}", {{...}})'),
+        (r"(?P<before>)(?P<of>)POST a batch first, or send rows with the update", "push(rows, labels) sends some"),
         (r"(?P<before>)(?P<of>)POST \.\.\./corrections", "correct(batch, {{...}})"),
         (r"(?P<before>)(?P<of>)POST \.\.\./classes", "declare(name)"),
         (r"(?P<before>)(?P<of>)POST \.\.\./retractions", "retract(batch)"),

@@ -123,7 +123,11 @@ class Learning(Handle):
         """
         stored = batches if batches is None or isinstance(batches, str) else list(batches)
         body, query = await self._sent(inputs, labels, {**options, "batches": stored})
-        return await self._ordered("updates", body, wait, on_progress, **query)
+        try:
+            return await self._ordered("updates", body, wait, on_progress, **query)
+        except Conflict as refused:
+            refused.say_calls(self.name)
+            raise
 
     async def add_batch(self, inputs: Any, labels: Any = None, **options: Unpack[RowOptions]) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""

@@ -17,7 +17,7 @@ import torch
 
 from service.client import RemoteModel
 from service.export.model_card import History, model_card
-from service.export.onnx_file import onnx_answers, onnx_file
+from service.export.onnx_file import check_packages, onnx_answers, onnx_file
 from service.export.program import Program, answers, exported, read_file
 from service.export.sample_rows import sample_rows
 
@@ -47,10 +47,12 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
     program, and as a model card: beside the folder, which takes its name once it is whole. onnx: also as an ONNX file,
     which onnxruntime is asked for the same rows.
 
-    Raises FileExistsError for a folder that has files, ProgramDiffers where two do not agree, NoOnnx where an operator
-    has no counterpart, and what the client raises.
+    Raises FileExistsError for a folder that has files, ProgramDiffers where two do not agree, NoOnnx where
+    packages are missing or an operator has no counterpart, and what the client raises.
     """
     _require_free(folder)
+    if onnx:
+        check_packages()
     facts = model.version(version)
     data = model.weights(facts.number)
     checkpoint = read_file(data)

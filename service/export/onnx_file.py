@@ -5,6 +5,7 @@ The packages of the extra `onnx` are imported here alone.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import logging
 import warnings
@@ -23,6 +24,12 @@ LACKING = "An ONNX file needs packages that are not here. Install them: pip inst
 
 class NoOnnx(Exception):
     """The version cannot be an ONNX file. The sentence names what is in the way."""
+
+
+def check_packages() -> None:
+    """Raises NoOnnx, which says what to install, where the packages are not here: before anything is made."""
+    if any(importlib.util.find_spec(name) is None for name in ("onnxscript", "onnxruntime")):
+        raise NoOnnx(LACKING)
 
 
 def onnx_file(program: ExportedProgram) -> bytes:

@@ -10,15 +10,15 @@ AS_CSV = "Save it as CSV in UTF-8, which spreadsheets offer by that name."
 OR_SAY = 'Save it as CSV in UTF-8, or say how its letters are stored, such as encoding="windows-1250".'
 UNCLOSED = "Is there a quote that is never closed?"
 SENTENCES = {
-    "json": "This file is JSON, and a CSV file is due. In a terminal call it .json; in Python send its rows as a list, "
-    "which json.load reads.",
-    "json_lines": "This file is JSON lines, an object a line, and a CSV file is due. In a terminal call it .jsonl; "
-    "elsewhere send its rows as one list.",
+    "json": "This file is JSON, and a CSV file is due. In a terminal tsuika push takes it where its name ends in "
+    ".json; in Python send its rows as a list, which json.load reads.",
+    "json_lines": "This file is JSON lines, an object a line, and a CSV file is due. In a terminal tsuika push takes "
+    "it where its name ends in .jsonl; elsewhere send its rows as one list.",
     "workbook": f"This file is a workbook of a spreadsheet, and a CSV file is due. {AS_CSV}",
     "archive": "This file is a zip archive, and a CSV file is due. Unpack it first. tsuika push takes one of pictures "
     "in folders, called .zip.",
-    "parquet": "This file is Parquet, and a CSV file is due. In a terminal call it .parquet; in Python send the frame "
-    "that pandas.read_parquet makes of it.",
+    "parquet": "This file is Parquet, and a CSV file is due. In a terminal tsuika push takes it where its name "
+    "ends in .parquet; in Python send the frame that pandas.read_parquet makes of it.",
     "packed": "This file is packed by {name}, and a CSV file is due. Unpack it first.",
     "picture": "This file is a picture, {name}, and a CSV file is due. tsuika push takes a folder of pictures, each in "
     "the folder of its class.",

@@ -227,7 +227,11 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> N
         ("x.json", b"[[1, 2], [3]]", "row 1 (counted from 0): it is not as the first row is"),
         ("x.jsonl", b'{"a": 1}\n{"a": 1, "a": 2}', 'line 2: Columns 1 and 2 of this object are both called "a"'),
         ("x.json", b'[{"a": 1, "a": 2}]', 'Columns 1 and 2 of this object are both called "a"'),
-        ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
+        (
+            "x.csv",
+            b'[{"a": 1}]',
+            "In a terminal tsuika push takes it where its name ends in .json",
+        ),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),
         ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),
     ]:

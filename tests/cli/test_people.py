@@ -394,12 +394,12 @@ def test_a_file_that_is_gone_by_the_verdict_costs_the_lines_alone(
         wrong[row][-1] = "apple"
     file = save(tmp_path / "wrong.csv", wrong)
 
-    def once_gone(schema: str, update: Update, as_json: bool, pushed: DataFile) -> int:
+    def once_gone(schema: str, update: Update, as_json: bool, pushed: DataFile, said: str) -> int:
         assert pushed.is_unchanged
         file.write_text("weight\n")
         assert not pushed.is_unchanged
         file.unlink()
-        return print_update(schema, update, as_json, pushed)
+        return print_update(schema, update, as_json, pushed, said)
 
     monkeypatch.setattr("service.cli.people.push.print_update", once_gone)
     pushed = tsuika("push", "vineyard", file, "--method", "ridge")

@@ -6,9 +6,10 @@ import pytest
 
 from service.cli.look.report import _print
 from service.cli.output import stdout
+from service.cli.verdicts import print_update
 from service.contract.reports.class_report import Report
 from service.contract.version_resources import Version
-from tests.client.test_result import REPORT
+from tests.client.test_result import REPORT, result
 
 
 def test_of_many_classes_that_no_row_judges_the_first_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +18,14 @@ def test_of_many_classes_that_no_row_judges_the_first_are_named(capsys: pytest.C
     _print(stdout(), Version.model_construct(**{**dict.fromkeys(Version.model_fields), **told}), None)
     printed = capsys.readouterr().out
     assert "No row judges these classes yet: c0, c1, c2, c3, c4, c5, c6, c7 and 982 more." in printed.replace("\n", " ")
+
+
+def test_what_is_typed_names_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    note = "Give them another label (the page of their batch, or POST .../batches/bat_1/corrections)."
+    report = Report.model_validate({**REPORT, "notes": [note]})
+    told = {"model": "digits", "number": 2, "live": True, "report": report, "classes": ["a"]}
+    _print(stdout(), Version.model_construct(**{**dict.fromkeys(Version.model_fields), **told}), None)
+    assert "(tsuika correct digits bat_1)" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_a_class_that_no_row_judges_is_named_and_a_change_on_few_rows_is_no_figure(
@@ -32,3 +41,13 @@ def test_a_class_that_no_row_judges_is_named_and_a_change_on_few_rows_is_no_figu
     [judged] = [line for line in lines if line[:1] == ["a"]]
     assert judged[-1] == "2"
     assert any(" ".join(line).endswith("– on 2 rows: so few show only chance") for line in lines)
+
+
+def test_what_was_said_of_a_file_before_it_was_sent_is_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    said = 'Letters are read as Windows-1252, as in "Köln"; if that is wrong, say another encoding.'
+    report = {**REPORT, "notes": [said, "Another note."]}
+    print_update("push", result(report=report).update, False, said=said)
+    printed = capsys.readouterr().out
+    assert ("Another note." in printed, "Windows-1252" in printed) == (True, False)
+    print_update("learn", result(report=report).update, False)
+    assert "Windows-1252" in capsys.readouterr().out

@@ -29,6 +29,7 @@ def test_a_slip_that_became_a_class_is_corrected_in_the_words_of_who_reads_it() 
     assert "POST .../batches/bat_1/corrections" in note
     typed = in_options(note)
     assert '"wein" (tsuika correct MODEL bat_1), then delete the class (tsuika delete-class).' in typed
+    assert '"wein" (tsuika correct digits bat_1), then' in in_options(as_calls(note, "digits")), "of a card or report"
     said = Words("en").said(note)
     assert said.endswith('the label "wein" (on the page of their batch), then delete the class (under Classes).')
 
@@ -64,5 +65,9 @@ def test_a_call_of_the_client_is_a_verb_in_a_terminal() -> None:
             '"z" is no class. A new one: --new-classes.',
         ),
         ("Take the batch back: POST .../retractions.", "Take the batch back: tsuika retract."),
+        (
+            "Nothing is pending in digits: POST a batch first, or send rows with the update.",
+            "Nothing is pending in digits. Send rows: tsuika push digits FILE.",
+        ),
     ]:
         assert in_options(as_calls(sentence, "digits")) == typed

@@ -41,7 +41,9 @@ def test_later_versions_go_live_again_whatever_is_live(tsuika: Tsuika, tmp_path:
     for name in ("heath@2", "heath", "heath@live"):
         done = tsuika("promote", name, "--auto")
         assert (done.code, promotion("heath")) == (DONE, "auto"), done
-        assert done.out.startswith("● Live already: version 2.\n  New versions go live by themselves")
+        assert done.out.startswith(
+            "● New versions go live by themselves once they pass every check.\n  Version 2 stays"
+        )
         with Client() as client:
             client.model("heath").configure(promotion="manual")
     assert tsuika("promote", "heath").code == USAGE, "nothing would change"

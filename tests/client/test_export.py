@@ -139,7 +139,12 @@ def test_operator_that_onnx_lacks_is_named() -> None:
 def test_without_the_packages_of_onnx_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    for act in (lambda: onnx_answers(b"", torch.zeros(1)), lambda: onnx_file(cast(Any, None))):
+    nothing_asked = cast(RemoteModel, None)
+    for act in (
+        lambda: onnx_answers(b"", torch.zeros(1)),
+        lambda: onnx_file(cast(Any, None)),
+        lambda: export_version(nothing_asked, 1, Path("no-folder"), onnx=True),
+    ):
         with pytest.raises(NoOnnx, match=r"pip install -e '\.\[onnx\]'"):
             act()
 

@@ -23,6 +23,7 @@ from service.client import (
     AsyncClient,
     Client,
     ClientError,
+    Conflict,
     InvalidContent,
     LiveMoved,
     MissingColumns,
@@ -128,10 +129,11 @@ def test_a_version_is_pinned_and_compared(client: Client, service_url: str) -> N
         ",".join([*map(str, row), str(label)]) for row, label in zip(np.asarray(rows).tolist(), labels, strict=True)
     ]
     of_file = "\n".join([",".join([*(f"p{k}" for k in range(4)), "label"]), *lines]).encode()
-    frame = pandas.DataFrame(np.asarray(rows), columns=[f"p{k}" for k in range(4)])
-    for same in (of_file, of_file.replace(b",label", b",answer"), frame.assign(label=labels)):
+    for same in (of_file, of_file.replace(b",label", b",answer")):
         assert model.compare(1, 2, same).sentence == compared.sentence, "a column of the file says what is right"
-    assert model.compare(1, 2, frame).scores is None
+    assert model.compare(1, 2, rows).scores is None
+    with pytest.raises(Conflict, match=r'client\.model\("pinned"\)\.push\(rows, labels\) sends some'):
+        model.update(batches="pending")
     card = model.report()
     assert (card.version, card.reason[:11]) == (2, "It knows 3;")
     assert repr(card).startswith("● Live: version 2. It knows 3; ")

@@ -200,6 +200,10 @@ def test_what_is_sent_over_http_is_said_as_a_call() -> None:
         ("POST .../corrections gives rows other labels.", "correct(batch, {...}) gives rows other labels."),
         ("A new one is declared first: POST .../classes.", "A new one is declared first: declare(name)."),
         ("Take the batch back: POST .../retractions.", "Take the batch back: retract(batch)."),
+        (
+            "Nothing is pending in digits: POST a batch first, or send rows with the update.",
+            "Nothing is pending in digits: push(rows, labels) sends some.",
+        ),
         ("DELETE /v1/models/…/classes/v1.0%2C, then", 'delete_class("v1.0,"), then'),
     ]:
         assert as_calls(said, "digits").replace('client.model("digits").', "") == call

@@ -208,12 +208,12 @@ def test_a_limit_says_on_which_side_of_it_a_version_is_stopped() -> None:
 @pytest.mark.parametrize(
     ("unit", "value", "limit", "shown", "side"),
     [
-        ("chance", 2e-9, 0.001, "p = 2e-09", "below p = 0.001"),
+        ("chance", 0.02, 0.05, "p = 0.02", "below p = 0.05"),
         ("percent", 0.41, 0.3, "41.0\N{NO-BREAK SPACE}%", "above 30.0\N{NO-BREAK SPACE}%"),
-        ("correlation", 0.21, 0.4, "0.210 (rank correlation)", "below 0.400 (rank correlation)"),
-        ("repaired", 0.25, 1.5, "0.250 times", "below 1.50 times"),
-        ("usual_errors", 6.5, 2.0, "6.50 usual errors", "above 2.00 usual errors"),
-        ("standard_errors", 7.0, 5.0, "7.00 standard errors", "above 5.00 standard errors"),
+        ("correlation", 0.21, 0.4, "0.21 (rank correlation)", "below 0.4 (rank correlation)"),
+        ("repaired", 0.25, 1.5, "0.25 times", "below 1.50 times"),
+        ("usual_errors", 6.5, 2.0, "6.50 usual errors", "above 2 usual errors"),
+        ("standard_errors", 7.0, 5.0, "7 standard errors", "above 5 standard errors"),
     ],
 )
 def test_a_rule_that_looks_at_several_things_names_the_unit_of_what_it_found(

@@ -107,7 +107,7 @@ def test_the_first_page_lists_models_with_what_is_live(person: Person) -> None:
     assert "Nothing is live yet." in person.looks("/").text
     make_version(person.api.runtime)
     page = person.looks("/").text
-    assert "One model is here. Nothing waits for you." in page
+    assert "One model is here. No version waits for your decision." in page
     assert "Version 1 is live. Nothing is measured of it yet." in page
     assert '<a href="/models/digits">digits</a>' in page
     assert '<a href="/v1/models">JSON</a>' in page
@@ -118,7 +118,7 @@ def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(perso
     batch = person.api.ok("POST", "/v1/models/digits/batches", sent)["id"]
     make_version(person.api.runtime)
     make_version(person.api.runtime, learned=[batch], seed=1, promote=False)
-    assert "One waits for you." in person.looks("/").text
+    assert "One has a version that waits for your decision." in person.looks("/").text
     page = person.looks("/models/digits").text
     assert "Version 2 waits for your decision." in page
     order = (
@@ -166,7 +166,7 @@ def test_held_versions_that_another_one_overtook_are_told_and_no_act_of_theirs_c
     make_version(person.api.runtime, learned=batches[2:], seed=3)
     said = "2 held versions were overtaken: another went live since they were made. Their pages say what can be done."
     first, page = person.looks("/").text, person.looks("/models/digits").text
-    assert "Nothing waits for you." in first
+    assert "No version waits for your decision." in first
     assert said in first
     assert said in page
     assert "What waits for you" not in page
@@ -349,7 +349,7 @@ def test_a_page_of_many_models_does_not_say_how_many_there_are(person: Person) -
         person.api.ok("POST", "/v1/models", {"name": f"m{n}", "input": {"kind": "vector", "size": 3}})
     first = person.looks("/").text
     assert "20 models of more are on this page." in first
-    assert "Nothing waits for you" not in first
+    assert "No version waits for your decision" not in first
     following = person.looks(re.findall(r'href="(/\?cursor=[^"]*)"', first)[0]).text
     assert "One model of several is on this page." in following
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 from rich.text import Text
@@ -64,7 +64,7 @@ def _print(console: Console, version: Version, most: int | None) -> None:
         console.print("It was imported: nothing was measured here.")
         return
     if report.gate.why:
-        console.print(plain(in_options(_why(version, report))))
+        console.print(plain(_said(_why(version, report), version)))
     print_measured(console, report, live=version.live)
     kind = kind_of(report)
     if rows := " ".join(
@@ -75,7 +75,7 @@ def _print(console: Console, version: Version, most: int | None) -> None:
     if parts or version.classes:
         judged = {part.name for part in parts}
         _parts(console, parts, [name for name in version.classes if name not in judged])
-    _rules(console, report)
+    _rules(console, version, report)
     _batch(console, version, kind.suspected(report), most)
     cost = report.cost
     console.print(Text(f"\nCost: {amount(cost.seconds)} s to learn {cost.rows:,} rows{_work(cost)}.", "dim"))
@@ -98,7 +98,7 @@ def _work(cost: Cost) -> str:
     if share is None:
         return ""
     much = percent(share) if share < 1 else f"{amount(share)} times"
-    return f", {much}{' of' if share < 1 else ''} the work of training a network anew on all rows"
+    return f", {much}{' of' if share < 1 else ''} the arithmetic of training a network on all rows again"
 
 
 def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> None:
@@ -116,13 +116,20 @@ def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> 
         console.print(plain(f"No row judges these classes yet: {', '.join(unjudged[:NAMED])}{more}."))
 
 
-def _rules(console: Console, report: Any) -> None:
+def _said(sentence: str, version: Version) -> str:
+    """A sentence of the service with what one types here, which names the model."""
+    from service.client.calls import as_calls
+
+    return in_options(as_calls(sentence, version.model))
+
+
+def _rules(console: Console, version: Version, report: AnyReport) -> None:
     """What each rule of the gate said: those that fired first."""
     console.print()
     words = {True: Text("passed", "green"), None: Text("no evidence", "dim"), False: Text("fired", "red")}
     rules = sorted(report.gate.rules, key=lambda rule: rule.passed is not False)
     rows: list[list[str | Text]] = [
-        [f"{rule.number:>2} {rule.name}", words[rule.passed], in_options(rule.why)] for rule in rules
+        [f"{rule.number:>2} {rule.name}", words[rule.passed], _said(rule.why, version)] for rule in rules
     ]
     print_table(console, ["rule", "", ""], rows)
 
@@ -131,7 +138,7 @@ def _batch(console: Console, version: Version, suspected: Suspected, most: int |
     """Notes, and rows that look wrong."""
     assert version.report is not None
     for note in [*version.report.notes, *version.report.batch.notes]:
-        console.print(in_options(plain(f"Note: {note}")))
+        console.print(plain(f"Note: {_said(note, version)}"))
     if suspected.cells:
         shown = suspected.cells[:most]
         console.print(f"\n{suspected.heading}")

@@ -37,14 +37,15 @@ def run(
         done = None if stays else remote.promote(number, reason_of(reason), if_live=if_live)
         if auto:
             info = remote.configure(promotion="auto")
-    lines = [f"● Live{' already' if stays else ''}: version {number}."]
+    later = "New versions go live by themselves once they pass every check."
+    lines = [f"● {later}", f"  Version {number} stays live."] if stays else [f"● Live: version {number}."]
     if done is not None and done.left_out:
         lines.append(
             f"  It lacks {counted(len(done.left_out), 'batch', 'batches')}, which wait: {', '.join(done.left_out)}"
         )
-    if auto:
-        lines.append("  New versions go live by themselves once they pass every check.")
-    elif info.promotion == "manual":
+    if auto and not stays:
+        lines.append(f"  {later}")
+    elif not auto and info.promotion == "manual":
         lines.append(f"  New versions wait until you promote them. To let them go live: tsuika promote {model} --auto")
     if not stays:
         lines.append(f"  Undo: tsuika rollback {model}")

@@ -110,7 +110,7 @@ def run(
         with learning(counts.rows) as show, _interruptible(model) as ordered:
             options |= {"on_progress": ordered(show), "wait": math.inf}
             update = _send(remote, file, columns, info, **options, **file_options)
-    return print_update("push", update, as_json, file)
+    return print_update("push", update, as_json, file, columns.dialect.sentence)
 
 
 @contextmanager

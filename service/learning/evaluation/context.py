@@ -45,8 +45,8 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 OTHER_SETTINGS = (
-    "Settings were chosen anew for all rows ({what}). That alone changes some answers, and the gate does not blame the "
-    "batch for it."
+    "With these rows other settings of the method do best ({what}). They change some answers by themselves; the batch "
+    "is not blamed for that."
 )
 """Said of what goes live alone: of what is stopped, the rules that compare without such a change say so."""
 

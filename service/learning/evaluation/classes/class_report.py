@@ -252,6 +252,8 @@ def _batch_evidence(
     listed = suspects(assessment.batch, answers, conflict, confident, alike)
     known = {(row.batch, row.row) for row in listed}
     left_out = [row for row in left_out if (row.batch, row.row) not in known]
+    shown = sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS]
+    sure = sum(row.score >= confident and (row.batch, row.row) in known for row in shown)
     both = reconcilable(contradiction, assessment.policy)
     guilty = {} if assessment.expected else unexcused(contradiction, assessment.policy)
     return BatchEvidence(
@@ -259,12 +261,12 @@ def _batch_evidence(
         familiar=evidence.rows,
         expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
-        suspect_rows=sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS],
+        suspect_rows=shown,
         disputes=[dispute(name, of_class, assessment.batch, answers, conflict) for name, of_class in guilty.items()],
         evidence={} if assessment.expected else dict(evidence.classes),
         reconcilable=both,
         notes=_relabelled(assessment, contradiction)
-        + _notes(assessment, evidence, both, listed)
+        + _notes(assessment, evidence, both, shown[:1], (sure, len(shown) - sure))
         + _left_out_noted([row for row in surely if row in left_out]),
     )
 
@@ -291,12 +293,17 @@ def _relabelled(assessment: ClassAssessment, contradiction: Contradiction) -> li
 
 
 def _notes(
-    assessment: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]
+    assessment: ClassAssessment,
+    evidence: Evidence,
+    both: bool | None,
+    first: Sequence[SuspectRow],
+    listed: tuple[int, int],
 ) -> list[str]:
+    """first: the row that is listed first, if any · listed: how many rows are of which the base is sure, and others."""
     notes = list[str]()
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
-    if listed and (most := listed[0]).alike:
+    if first and (most := first[0]).alike:
         notes.append(
             f'{most.alike} rows that lie close together say "{most.label}" where version {assessment.live} says '
             f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
@@ -305,8 +312,9 @@ def _notes(
     surely = int((evidence.conflict & (assessment.base.on_batch.scores >= confident)).sum()) if assessment.base else 0
     if surely:
         rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely:,} rows carry", "them")
-        shown = sum(row.score >= confident for row in listed)
+        shown, less = listed
         some = f"{shown:,} of {them}" if shown < surely else them
+        some += f", and {less:,} more that {'looks' if less == 1 else 'look'} wrong for weaker reasons" if less else ""
         notes.append(f"{rows} a label where version {assessment.live} is sure of another one; the report lists {some}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:

@@ -235,7 +235,7 @@ def _with_intervals(
         kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
             f"Intervals rest on errors on {kind}, and hold for rows like these. Those of the next version rest on "
-            "errors on new rows, and its report says how often they held (tested.coverage)."
+            "errors on new rows, and its report says how often they held."
         ]
     part = interval_part(errors, levels_due(tested) if made else None)
     if part is None:

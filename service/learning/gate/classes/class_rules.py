@@ -14,7 +14,7 @@ from service.learning.gate.classes.class_measurements import ALL, Harm, Measured
 from service.learning.gate.classes.class_words import barely
 from service.learning.gate.gate import Back, Figure, Finding, adds_up, silent_without
 from service.learning.statistics import SURELY, Narrowed, Paired, holm, outweighs, step_up, wilson
-from service.learning.wording import listed, points, raised, rows, too_few, whole_percent
+from service.learning.wording import listed, points, raised, rows, too_few, trusted_rows, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 LOOK_AT_LABELS = (
@@ -127,12 +127,12 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
         figures = _changed(harm.rows, in_all) | ({} if measured.live is None else {"beside": measured.live})
         return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=figures)
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
-        return Finding(f"Of {rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
+        return Finding(f"Of {trusted_rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
     if moved_on(measured, policy):
-        return Finding(f"Of {rows(harm.rows)} {_newly(masked)}. {_won(measured)}", masked.drop, limit)
+        return Finding(f"Of {trusted_rows(harm.rows)} {_newly(masked)}. {_won(measured)}", masked.drop, limit)
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
     forgot = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
-    what = f"{forgot}. Of {rows(harm.rows)} {_newly(masked, limit)}."
+    what = f"{forgot}. Of {trusted_rows(harm.rows)} {_newly(masked, limit)}."
     return Finding(what, masked.drop, limit, fires, _remedy(measured), figures=_changed(harm.rows, masked))
 
 

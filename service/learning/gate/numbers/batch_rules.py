@@ -271,8 +271,9 @@ def _unlike(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, po
     largest = max(batch.mean, batch.median, key=lambda figure: (figure.far_off(rule), figure.ratio))
     if largest.far_off(rule):
         what = (
-            f"{'The errors' if largest is batch.mean else 'Half of the errors'} of {rows(batch.rows)}{number.for_it} "
-            f"are {_times(largest)} as large as usual (off by {number.error(batch.error)} on average)."
+            f"The {'errors' if largest is batch.mean else 'median error'} of {rows(batch.rows)}{number.for_it} "
+            f"{'are' if largest is batch.mean else 'is'} {_times(largest)} as large as usual (off by "
+            f"{number.error(batch.error)} on average)."
         )
         return Finding(what, largest.ratio, rule.times, Severity.HELD, MEANT)
     if bias.surely(rule) and abs(bias.value) > max(rule.max_bias, abs(bias.usual)):

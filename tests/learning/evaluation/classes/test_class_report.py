@@ -10,10 +10,11 @@ import pytest
 
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
-from service.contract.reports.class_report import ClassScore, LostSince, Report
+from service.contract.reports.class_report import ClassScore, LostSince, Report, SuspectRow
 from service.contract.reports.facts import BESIDE_SETTINGS, Cost
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.classes import class_report
 from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import (
     ClassAssessment,
@@ -340,7 +341,7 @@ def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_it
     assert report.gate.rules[12].value > 0.9
 
 
-def test_contradicting_rows_are_listed_and_disputed() -> None:
+def test_contradicting_rows_are_listed_and_disputed(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     truth = ["ab"[k] for k in random.integers(0, 2, 120)]
     points = np.array([[6.0 if t == "a" else -6.0] for t in truth]) + random.normal(0, 1, (120, 1))
@@ -371,6 +372,13 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
     assert any(n.startswith(f"{called.count('a')} rows carry a label where version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
+    weaker = SuspectRow(batch="bat_1", row=99, label="a", suggested="b", score=0.95)
+    with monkeypatch.context() as patched:
+        patched.setattr(class_report, "left_out_suspects", lambda *_: [weaker])
+        both = assess(contradicting).batch
+    sure = next(note for note in both.notes if "is sure of another one" in note)
+    assert sure.endswith("and 1 more that looks wrong for weaker reasons."), "the list has rows of another kind, too"
+    assert len(both.suspect_rows) == len(report.batch.suspect_rows) + 1
     of_table = assess(replace(contradicting, table=True)).batch
     assert (of_table.reconcilable, of_table.disputes) == (None, report.batch.disputes), "one label is no other input"
     expected = assess(replace(contradicting, expected=True)).batch
@@ -607,7 +615,7 @@ def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_wen
     trusted = rows("ab" * 50, "bat_0")
     bad = says("ab", "ba" * 50)
     a = assessment(trusted=trusted, base=says("ab", "ab" * 50), candidate=bad, yardstick=None)
-    assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 rows 100 are newly wrong")
+    assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 trusted rows 100 are newly wrong")
     assert spoken(a).startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
     assert verdict_sentence(assess(a), None, None, 1).startswith("Nothing to do")
 

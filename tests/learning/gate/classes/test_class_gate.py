@@ -75,7 +75,7 @@ def test_the_first_rule_of_the_highest_severity_decides() -> None:
     report = judge(both, POLICY)
     assert report.outcome is Outcome.FAIL
     assert report.why.startswith(
-        "Rejected: it forgot. Of 1,180 rows 61 are newly wrong and 8 newly right (−4.5 points; 2"
+        "Rejected: it forgot. Of 1,180 trusted rows 61 are newly wrong and 8 newly right (−4.5 points; 2"
     )
     assert "Version 2 stays live." in report.why
 
