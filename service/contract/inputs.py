@@ -125,12 +125,6 @@ INPUT_SPEC: Unlimited[InputSpec] = Unlimited(InputSpec)
 """Reads a stored input."""
 
 
-def takes_out(spec: InputSpec) -> bool:
-    """Whether rows of a batch can be taken out, not only corrected: not where batches count values of categories, since
-    a corrected batch is counted as the one that it replaces."""
-    return not (isinstance(spec, TableInput) and spec.growing)
-
-
 def places_of(spec: InputSpec) -> Mapping[str, int]:
     """Place of each column by its name, of a table or a vector with names; none where rows have no names."""
     return spec.places if isinstance(spec, TableInput | VectorInput) else {}

@@ -60,3 +60,33 @@ def test_new_values_are_told_learned_taken_back_and_erased(new_model: NewModel) 
     for name in (slip, late):
         assert name not in json.dumps(shown)
         assert name.encode() not in stored
+
+
+def test_rows_with_values_of_categories_are_taken_out_as_if_they_had_never_come(new_model: NewModel) -> None:
+    typed, right = (new_model(input={"kind": "table", "columns": COLUMNS, "indicators": 64}) for _ in range(2))
+    for caller in (typed, right):
+        caller.sent(inputs=rows(1, ["Oslo"])[0], labels=rows(1, ["Oslo"])[1], new_classes="allow")
+    inputs, labels = rows(0, ["Oslo", "Osaka"])
+    slips = [{"size": 0.1, "city": "Osakka"}, {"size": 0.3, "city": "Oslo"}]
+    batch = typed.sent(inputs=[*slips, *inputs], labels=["buys", "leaves", *labels])["batches"][0]
+    assert typed.state(batch) == "learned"
+    order = {"rows": {"0": None, "1": None}, "reason": "typed by hand"}
+    done = typed.end(typed.ok("POST", f"{typed.path}/batches/{batch}/corrections", order)["id"])
+    assert (done["verdict"], done["corrected"]["taken_out"]) == ("promoted", 2)
+    right.sent(inputs=inputs, labels=labels)
+    assert digest_of(done) == digest_of(taken_again(right))
+    assert answer(typed, "Osakka") == answer(typed, None) != answer(typed, "Osaka"), (
+        "the value was learned of no row that is left"
+    )
+
+
+def taken_again(caller: Caller) -> dict[str, Any]:
+    """One more batch comes and is taken back: the certificate tells what the live version learned."""
+    inputs, labels = rows(3, ["Oslo"])
+    batches = caller.sent(inputs=inputs, labels=labels)["batches"]
+    return caller.end(caller.retract(batches)["id"])
+
+
+def digest_of(update: dict[str, Any]) -> str:
+    digest: str = update["report"]["certificate"]["ledger_digest"]
+    return digest

@@ -186,6 +186,32 @@ def test_a_row_of_a_table_of_numbers_is_taken_out_and_what_others_lack_counted_a
     assert counts == [{LACKED: {"b": 2}}, {LACKED: {"b": 1}}]
 
 
+def test_a_row_of_a_table_of_categories_is_taken_out_and_what_others_have_counted_anew(api: Api) -> None:
+    kinds = {"city": {}, "plan": {"values": ["a", "b"]}, "id": {"many": True}}
+    columns = [{"name": "size", "kind": "number"}, *({"name": n, "kind": "category", **k} for n, k in kinds.items())]
+    rows = [
+        [1, "Oslo", "a", "x"],
+        [2, "Kobe", "b", "y"],
+        [None, "Oslo", "a", "z"],
+        [4, None, "b", "y"],
+        [5, "Rome", "a", "z"],
+    ]
+    labels = ["x", "x", "x", "x", None]
+    for name, kept in (("typed", rows), ("right", rows[1:])):
+        body = {"name": name, "input": {"kind": "table", "columns": columns}, "classes": ["x"]}
+        api.ok("POST", "/v1/models", body)
+        sent = {"inputs": kept, "labels": labels[-len(kept) :]}
+        batch = api.ok("POST", f"/v1/models/{name}/batches", sent)["id"]
+        if name == "typed":
+            path = f"/v1/models/typed/batches/{batch}/corrections"
+            assert api("POST", path, {"rows": {"0": None}, "reason": "twice"}).status_code == 202
+    with api.runtime.database.reading() as session:
+        first, anew, right = (row.values for row in session.query(Batch).order_by(Batch.id))
+    assert first == {"city": {"Oslo": 2, "Kobe": 1}, LACKED: {"size": 1, "city": 1}}
+    assert anew == right == {"city": {"Kobe": 1, "Oslo": 1}, LACKED: {"size": 1, "city": 1}}
+    assert [*anew["city"]] == [*right["city"]]
+
+
 def test_a_whole_number_is_a_label_as_it_is_in_a_batch(api: Api) -> None:
     batch = api.ok("POST", f"{MODEL}/batches", {**ROWS, "labels": [5, 7, True, None]})["id"]
     update = correct(api, batch, {"0": 7, "1": True}).json()

@@ -10,7 +10,12 @@ import numpy as np
 from service.api.reader.annotations import Annotations, Due
 from service.api.reader.kinds.kind import Right, Rights
 from service.contract.figures import row_number
+from service.contract.inputs import InputSpec
+from service.contract.tables import TableInput, value_code
 from service.errors import InvalidContent
+from service.intake.kinds.brought_values import brought
+from service.intake.kinds.rows import Named
+from service.learning.data.learned_values import ValueCounts
 from service.learning.data.near_duplicates import near, parted
 from service.learning.data.rows import Rows, lend
 
@@ -44,6 +49,15 @@ def corrected(rows: Rows, rights: Rights, batch: str, held: Mapping[str, int]) -
     alone = parted(kept.marks, kept.folds) | (near(kept.marks, kept.kin, lent) & ~lent)
     targets = np.array([numbers for _, numbers in of_rows], np.float64) + 0.0
     return replace(kept, names=names, labels=codes, lent=lent, parted=alone, batches=(batch,), targets=targets)
+
+
+def values_of(rows: Rows, before: ValueCounts | None, spec: InputSpec) -> dict[str, dict[str, int]] | None:
+    """Rows of each value of a category, and what rows lack, as of a batch that came as these rows. before: of the batch
+    in whose place they are, which has the names of their values; None: of no table."""
+    if before is None or not isinstance(spec, TableInput):
+        return None
+    names = {k: {value_code(name): name for name in before.get(c.name, ())} for k, c in spec.growing.items()}
+    return brought(Named(rows.inputs, names), spec, np.ones(len(rows), bool)).counts()
 
 
 def _said(rows: Rows) -> list[Right]:

@@ -18,12 +18,10 @@ from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind, UpdateState
-from service.contract.inputs import InputSpec, takes_out
+from service.contract.inputs import InputSpec
 from service.contract.reports import AnySuspect
-from service.contract.tables import LACKED, TableInput
 from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent
-from service.intake.kinds.brought_values import lacked_cells
 from service.intake.near import near_matches
 from service.learning.data.rows import EXAM_ROWS, LEARNING_ROWS, NUMBER_EXAM_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_batch
@@ -61,7 +59,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             raise Conflict(
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
             )
-        target, spec = models.target_of(record), models.input_of(record)
+        target = models.target_of(record)
         judged = batches.judged_by(session, record, sent)
         of_each = [(v, (v.report or {})["batch"][target.suspects]) for v in judged]
         listed = {v: [row for row in named if row["batch"] == batch] for v, named in of_each}
@@ -75,7 +73,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
     rows, note = listed[version], _how_judged(version, method["name"], replaced, target)
     if version is not judged[0]:
         note += f" Version {judged[0].number} learned the batch later and names no row of it."
-    remedy = f"POST .../corrections gives rows other {target.member}{', or takes them out' * takes_out(spec)}."
+    remedy = f"POST .../corrections gives rows other {target.member}, or takes them out."
     cursor = page.cursor or "0"
     if not cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
@@ -201,11 +199,6 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
         raise Conflict(
             f"Batch {batch.id} is too large to be corrected here: send the corrected rows, and take it back."
         )
-    if None in rights.values() and any(counts for column, counts in (batch.values or {}).items() if column != LACKED):
-        raise Conflict(
-            f"Batch {batch.id} counts values of categories, so its rows can be corrected, not be taken out: "
-            "send the rows that stay as a new batch, and take this one back."
-        )
     if batch.in_live:
         check_rows(session, model, [batch.id])
     for row, (label, _) in ((row, right) for row, right in rights.items() if right):
@@ -235,9 +228,6 @@ def _check_learned(session: Session, batch: Batch) -> None:
 
 
 def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: int) -> Arrival:
-    values = old.values
-    if values is not None and LACKED in values and isinstance(spec, TableInput):
-        values = {**values, LACKED: lacked_cells(rows.inputs, spec)}
     annotations = corrected_rows.annotations_of(rows)
     return Arrival(
         id=rows.batches[0],
@@ -252,5 +242,5 @@ def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: 
         lent=rows.row[rows.lent].tolist(),
         source=old.source,
         again=True,
-        values=values,
+        values=corrected_rows.values_of(rows, old.values, spec),
     )

@@ -42,9 +42,8 @@ def typed(rows: Sequence[str], out: Sequence[str]) -> Iterator[Right]:
         yield Right(row_number(number, f"--take-out {number[:100]}"), None)
 
 
-def listed(path: Path, said: SaidDialect, target: Target, out: bool) -> Iterator[Right]:
-    """Of a file with the column row and one of labels or targets. said: how it is written · out: whether rows of the
-    batch can be taken out. Raises WrongUsage."""
+def listed(path: Path, said: SaidDialect, target: Target) -> Iterator[Right]:
+    """Of a file with the column row and one of labels or targets. said: how it is written. Raises WrongUsage."""
     file = open_file(path, said=said)
     file.check_column(ROW)
     column = file.label_column(None, {ROW}, target.named)
@@ -58,7 +57,6 @@ def listed(path: Path, said: SaidDialect, target: Target, out: bool) -> Iterator
         text = label_text(record.cells[right])
         if text is None:
             remedy = f"If row {number} shall be taken out, leave it out here and say --take-out {number}."
-            remedy = remedy if out else f"Say what is right of row {number}, or leave it out here."
             raise WrongUsage(f'{place}: column "{column}" is empty. {remedy}')
         if dialect is not None:  # a decimal point, as what is typed has it; what is no number stays as it is
             text = ";".join(dialect.number(part) or part for part in text.split(";"))

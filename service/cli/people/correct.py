@@ -22,7 +22,6 @@ from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.contract import figures
-from service.contract.inputs import takes_out
 from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def run(
             if rights is None:
                 return DONE
         else:
-            of_file = listed(path, said, info.target, takes_out(info.input)) if path is not None else ()
+            of_file = listed(path, said, info.target) if path is not None else ()
             rights = once_each([*typed(row or (), take_out or ()), *of_file])
         new = _new_classes(rights.values(), info, named_classes(new_classes))
         why = reason_of(reason)
@@ -173,8 +172,7 @@ def _chosen(remote: RemoteModel, batch: str, info: Model, as_json: bool) -> dict
     suggested = {row.row: text for row in found if (text := kind_of(info.target).suggested(row)) is not None}
     if not suggested or not sys.stdin.isatty():
         what = info.target.noun.upper()
-        way = f"Correct a row: tsuika correct {info.name} {batch} --row N={what}"
-        way += "   Take one out: --take-out N" if takes_out(info.input) else ""
+        way = f"Correct a row: tsuika correct {info.name} {batch} --row N={what}   Take one out: --take-out N"
         stdout().print(Text(way, style="dim"))
         return None
     question = "Which of these rows are what is suggested? Numbers with commas, or all"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from service.contract.enums import BatchState
-from service.contract.inputs import takes_out
 from service.contract.resources import Batch, Model, Suspects, Update
 from service.web.kinds import kind_of
 from service.web.pages.data.batches import COLOURS
@@ -36,7 +35,6 @@ def show(view: View) -> Answer:
         "looked": looked,
         "doubtful": {line.number: line for line in doubtful.lines} if doubtful else {},
         "corrects": there and batch.state is not BatchState.RETRACTED,
-        "takes_out": takes_out(model.input),
         "kind": kind,
         "holds": kind.holds(batch, view.words),
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from service.contract.enums import BatchState
-from service.contract.inputs import takes_out
 from service.contract.resources import Batch, Suspects, Update
 from service.web.forms import GENERAL
 from service.web.kinds import kind_of
@@ -50,7 +49,6 @@ def ask(view: View) -> Answer:
         "looked": looked,
         "suggested": suggested,
         "classes": model.classes if len(model.classes) <= MOST_CLASSES else [],
-        "takes_out": takes_out(model.input),
         "takes_suggested": kind.takes_suggested,
         "taken": takes,
         "form": {**view.form, **taken},
@@ -72,8 +70,7 @@ def act(view: View) -> Answer:
         if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
     }
     if not labels:
-        nothing = "nothing" if takes_out(model.input) else "nothing_right"
-        return ask(view.wrong({GENERAL: view.words(f"correct.{nothing}")}))
+        return ask(view.wrong({GENERAL: view.words("correct.nothing")}))
     order = {"rows": labels, "reason": view.form.get("reason", "")}
     update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
