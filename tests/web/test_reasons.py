@@ -296,13 +296,15 @@ def test_the_japanese_sentences_of_numbers_have_the_figures_of_the_english_ones(
         (little, None, ()),
         (biased, None, ()),
         (unordered, None, ()),
+        *((replace(of, novel=n), None, ()) for of in (off, biased, unordered) for n in (1, 3)),
         (wrong, None, ()),
     ):
         one = OneNumber("y", batch=batch, harm=harm, regions=of, own=good)
         gate = judge_numbers(NumberMeasured(live=2, numbers=(one,)), NumberPolicy())
         of_batch = {"factor": batch.repair.factor if batch.repair else None}
         made = report(NumberReport, batch=of_batch).model_copy(update={"gate": gate})
-        due = {id(biased): "usual_errors", id(unordered): "chance"}.get(id(batch))
+        unit = "usual_errors" if batch.bias == off.bias else "chance" if batch.order == off.order else None
+        due = unit if batch.mean == usual.mean else None
         assert next(of for of in gate.rules if of.name == "disagrees_broadly").figures.get("unit") == due
         for found in (found for found in gate.rules if found.value is not None and found.name != "slow_loss"):
             spoken = rule_sentence(found, 2, made, JA)

@@ -74,7 +74,9 @@ def _unless_excused(name: str, finding: Finding, number: OneNumber, measured: Nu
     if finding.fires is None or number.batch is None or name not in EXCUSABLE:
         return finding
     excuse = batch_rules.excuse(number.batch, measured.live)
-    return Finding(f"{finding.what} {excuse}", finding.value, finding.limit) if excuse else finding
+    if not excuse:
+        return finding
+    return Finding(f"{finding.what} {excuse}", finding.value, finding.limit, figures=finding.figures)
 
 
 def _of_inputs(name: str, finding: Finding, measured: NumberMeasured) -> Finding:
