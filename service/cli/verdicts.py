@@ -97,6 +97,8 @@ def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
     ways = [f"Report: tsuika report {name}"]
     if result.can_roll_back:
         ways.insert(0, f"Undo: tsuika rollback {update.model}")
+    elif update.kind == "retract":
+        ways.insert(0, _undone(update))
     elif update.verdict == "held":
         ready = update.report is not None and update.report.gate.outcome == "pass"
         ways.insert(0, f"Make it live{'' if ready else ' all the same'}: tsuika promote {name}")
@@ -115,6 +117,16 @@ def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
         ways.append(f"Proof, where the service runs: tsuika verify {update.model} {update.version}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
+
+
+def _undone(update: Update) -> str:
+    """What undoes a retraction or a correction: no rollback does, for what was taken back does not return."""
+    if (made := update.corrected) is None:
+        return f"Undo: send the rows again, tsuika push {update.model} FILE"
+    if not made.changed:
+        return f"Undo: send what was taken out again, tsuika push {update.model} FILE"
+    out = "; what was taken out is sent again" if made.taken_out else ""
+    return f"Undo: tsuika correct {update.model} {made.by} --row N=BEFORE{out}"
 
 
 def _print_suspected(console: Console, update: Update, report: AnyReport, file: DataFile | None) -> None:

@@ -111,18 +111,21 @@ class Deployment(Resource):
 
 
 class RolledBack(Resource):
-    brief: ClassVar = ("model", "live_version", "previous_version", "promotion", "left_out")
+    brief: ClassVar = ("model", "live_version", "previous_version", "promotion", "passed", "left_out")
 
     model: str
     live_version: int
     previous_version: int
     promotion: Promotion
     deployment: Deployment
+    passed: list[int] = Field(
+        default=[], description="Versions before it that were passed over: gone, or they learned what was taken back."
+    )
     left_out: list[str]
 
 
 class WayBack(Resource):
-    """What a rollback would do now; where it passes versions over, it takes the `to` that this names."""
+    """What a rollback would do now."""
 
     model: str
     live_version: int | None

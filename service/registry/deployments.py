@@ -63,10 +63,10 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
 
 
 def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
-    """Undoes promotions not yet undone, the latest first, until `to` is live, or a version whose parts are there.
+    """Undoes promotions not yet undone, the latest first, until `to` is live, or a version that may go live.
 
-    Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the
-    version before may not go live.
+    Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when no
+    version there may go live.
     """
     way = _to_undo(session, model, to)
     if not way and to is not None:
@@ -74,7 +74,10 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
             f"Version {to} is not on the way back. To make it live, POST /v1/models/{model.name}/deployments."
         )
     if not way:
-        gone = any(step.gone for step in _way_back(session, model))
+        steps = [step for step in _way_back(session, model) if step.version_id not in (None, model.live_version_id)]
+        gone = any(step.gone for step in steps)
+        if (unfit := next((step.number for step in steps if not step.gone), None)) is not None:
+            versions.require_clean(session, model, versions.get(session, model, unfit, slim=True))
         why = ": the parts of those before it were erased or removed (keep_versions)" if gone else ""
         raise Conflict(
             f"{model.name} has no version before this one to go back to{why}. To take rows back, retract their batch."
@@ -90,6 +93,12 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
     return undone[-1]
 
 
+def passed_over(session: Session, model: Model, to: int | None) -> list[int]:
+    """Versions that a rollback passes over, the newest first, since they may not go live; none where `to` is named."""
+    way = _to_undo(session, model, None)[:-1] if to is None else []
+    return [*dict.fromkeys(step.number for step in way if step.number and step.version_id != model.live_version_id)]
+
+
 def way_back_to(session: Session, model: Model, to: int | None) -> int | None:
     """The number of the version that a rollback would make live; None where there is none on the way."""
     way = _to_undo(session, model, to)
@@ -98,13 +107,12 @@ def way_back_to(session: Session, model: Model, to: int | None) -> int | None:
 
 def _to_undo(session: Session, model: Model, to: int | None) -> list[_Step]:
     """The steps that a rollback undoes, newest first; none where it finds no version to go back to."""
-    way = _way_back(session, model, to is None)
-    if to is None and any(step.gone for step in way):
-        way = _way_back(session, model)
-    for place, step in enumerate(way, 1):
-        there = step.version_id not in (None, model.live_version_id) and not step.gone
-        if there if to is None else step.number == to:
-            return way[:place]
+    way = list[_Step]()
+    for step in _one_by_one(session, model):
+        way.append(step)
+        other = to is None and step.version_id != model.live_version_id
+        if step.number == to if to is not None else other and _answering(session, step) is not None:
+            return way
     return []
 
 
@@ -262,8 +270,10 @@ def _numbers(session: Session, model: Model, ids: Collection[int]) -> dict[int, 
     return dict(session.execute(select(every.c.id, every.c.place).where(every.c.id.in_(ids))).all())
 
 
-def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> version_resources.RolledBack:
-    """The answer of a rollback: `before` is the version that was live until then."""
+def rolled_back(
+    session: Session, model: Model, deployment: Deployment, before: int, passed: Sequence[int] = ()
+) -> version_resources.RolledBack:
+    """The answer of a rollback: `before` is the version that was live until then, `passed` those passed over."""
     assert model.live_version_id is not None
     live = versions.by_id(session, model.live_version_id, slim=True)
     return version_resources.RolledBack(
@@ -272,5 +282,6 @@ def rolled_back(session: Session, model: Model, deployment: Deployment, before: 
         previous_version=before,
         promotion=Promotion(model.promotion),
         deployment=resources_of(session, model, [deployment])[0],
+        passed=list(passed),
         left_out=_missed(session, _moved(versions.get(session, model, before, slim=True), live)[1]),
     )

@@ -15,7 +15,7 @@ from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.batches import SLIM
 from service.registry.callers import audit
-from service.registry.rows import unlearned
+from service.registry.rows import same_rows, unlearned
 from service.registry.sql.conditions import OPEN, RETRACTED, THERE
 from service.registry.sql.database import LARGEST, clock
 from service.registry.sql.learned import EVERY, difference, holds, read
@@ -194,7 +194,10 @@ def why_unfit(session: Session, model: Model, version: Version) -> str:
     if version.erased_at is not None:
         return _was_erased(model, version)
     bad = retracted_in(session, version)
-    return f"Version {version.number} learned batch {bad[0]}, which was retracted." if bad else ""
+    if not bad:
+        return ""
+    corrected = same_rows.corrected_by(session, [session.get_one(Batch, bad[0])])
+    return f"Version {version.number} learned batch {bad[0]}, which was {'corrected' if corrected else 'retracted'}."
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:

@@ -89,8 +89,8 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
         for number in (before, 4):
             assert verify(runtime, with_it.name, number).holds
 
-    refused = with_it.http.post(f"{with_it.path}/rollback", json={"reason": "I liked it"})
-    assert refused.status_code == 409
+    refused = with_it.http.post(f"{with_it.path}/rollback", json={"reason": "I liked it", "to": before})
+    assert (refused.status_code, refused.json()["to"]) == (409, 1)
     again = with_it.http.post(f"{with_it.path}/deployments", json={"version": before, "reason": "I liked it"})
     assert (again.status_code, again.json()["nearest_clean"]) == (409, 1)
     environment.hold(list(learned.values()))

@@ -328,7 +328,8 @@ class AnyOrder(RuleBasedStateMachine):
         if answer is None:
             return
         newest_first = [previous for previous, _ in reversed(mine.way)]
-        steps = min(1, len(newest_first)) if to is None else newest_first.index(to) + 1 if to in newest_first else 0
+        fit = (k for k, number in enumerate(newest_first, 1) if number is not None and mine.may_go_live(number))
+        steps = next(fit, 0) if to is None else newest_first.index(to) + 1 if to in newest_first else 0
         target = mine.way[-steps][0] if steps else None
         there = target is not None and mine.may_go_live(target)
         assert (answer.status_code == 200) == there, answer.text

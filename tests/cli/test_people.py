@@ -215,7 +215,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
 
-    back = tsuika("rollback", "fruits", "--reason", "to see it")
+    back = tsuika("rollback", "fruits", "--to", "2", "--reason", "to see it")
     assert (back.code, "To go back: tsuika rollback fruits --to 1" in back.err) == (ERROR, True), back
 
     again = tsuika("retract", "fruits", batch, "--reason", "once more")

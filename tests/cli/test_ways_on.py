@@ -79,12 +79,15 @@ def test_a_rollback_that_is_refused_names_the_version_that_it_would_go_to(tsuika
         client.model("moor").configure(promotion="auto")
     bad = save(tmp_path / "bad.csv", rows(["apple", "pear"], 30, 6))
     batch = tsuika("push", "moor", bad, "--method", "ridge", "--json").json["batches"][0]
-    assert tsuika("correct", "moor", batch, "--row", "0=pear", "--reason", "looked").code == DONE
-    refused = tsuika("rollback", "moor", "--reason", "to see it")
-    said = rf"Version 4 learned batch {batch}, which was retracted\. To go back: (tsuika rollback moor --to 2)$"
+    corrected = tsuika("correct", "moor", batch, "--row", "0=pear", "--reason", "looked")
+    assert (corrected.code, "Undo: tsuika correct moor bat_" in corrected.out) == (DONE, True), corrected.out
+    refused = tsuika("rollback", "moor", "--to", "4", "--reason", "to see it")
+    said = rf"Version 4 learned batch {batch}, which was corrected\. To go back: (tsuika rollback moor --to 2)$"
     assert refused.code == ERROR
     assert re.search(said, refused.err.rstrip()), refused.err
-    assert tsuika("rollback", "moor", "--to", "2", "--reason", "as it was printed").code == DONE
+    back = tsuika("rollback", "moor", "--reason", "without the version that was printed")
+    assert (back.code, "Live again: version 2." in back.out) == (DONE, True), back
+    assert "Passed over, since it may not go live: 4." in back.out
 
 
 @pytest.mark.long

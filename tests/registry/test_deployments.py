@@ -153,15 +153,21 @@ def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(
         promoted(session, digits, [a.id])
         b.retracted_at = 1.0
         with pytest.raises(Conflict) as refused:
-            roll_back(session, digits)
+            roll_back(session, digits, to=3)
         assert refused.value.members == {"nearest_clean": 1, "to": 1}
         assert b.id in refused.value.detail
         with pytest.raises(Conflict) as refused:
             deployments.promote(session, digits, versions.get(session, digits, 2), "again", by="operator")
         assert refused.value.members == {"nearest_clean": 1}
         assert live(session, digits) == 4
-        roll_back(session, digits, to=1)
+        assert deployments.passed_over(session, digits, None) == [3, 2]
+        roll_back(session, digits)
         assert live(session, digits) == 1
+        deployments.promote(session, digits, versions.get(session, digits, 4), "it was good", by="operator")
+        a.retracted_at = 1.0
+        with pytest.raises(Conflict, match="Version 1 learned batch"):
+            roll_back(session, digits)
+        assert live(session, digits) == 4
 
 
 def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Database) -> None:

@@ -105,7 +105,8 @@ def foresee_rollback(
     ),
 )
 def roll_back(request: Request, shared: Shared, model: str) -> Response:
-    """Undo the latest promotion not yet undone: the version before answers now, and promotion becomes manual."""
+    """Undo the latest promotion not yet undone: the version before answers now, and promotion becomes manual.
+    Without `to`, versions that are gone or have learned what was taken back are passed over (`passed`)."""
     order, body = body_of(request, requests.Rollback, empty=True)
     by = caller(request)
 
@@ -116,10 +117,12 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
             raise Conflict(f"{sentence}: POST /v1/models/{model}/deployments.")
         if order.to is not None:
             _named(session, record, order.to, "/to")
+        passed = deployments.passed_over(session, record, order.to)
         deployment = deployments.roll_back(session, record, order.reason, order.to, by)
         loaded = _prepared(shared, record, versions.by_id(session, deployment.version_id, slim=True))
-        names = {"deployment": deployment.id, "before": versions.number_of(session, live_before)}
-        resource = deployments.rolled_back(session, record, deployment, names["before"])
+        before = versions.number_of(session, live_before)
+        names = {"deployment": deployment.id, "before": before, "passed": passed}
+        resource = deployments.rolled_back(session, record, deployment, before, passed)
         return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
 
     def begin(_: object) -> Act:
@@ -136,7 +139,8 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         deployment = session.get_one(Deployment, done.names["deployment"])
-        resource = deployments.rolled_back(session, record, deployment, done.names["before"])
+        passed = done.names.get("passed", ())  # an answer that an older version of Tsuika recorded has none
+        resource = deployments.rolled_back(session, record, deployment, done.names["before"], passed)
     return answer(resource, done.status, done.headers)
 
 

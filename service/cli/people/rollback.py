@@ -15,6 +15,8 @@ from service.cli.output import print_result
 from service.learning.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.client import RemoteModel
     from service.contract.version_resources import RolledBack, WayBack
 
@@ -35,6 +37,8 @@ def run(
         else:
             done = _back(remote, reason or "", to)
     lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
+    if done.passed:
+        lines.append(f"  {_passed(done.passed)}")
     if done.left_out:
         lines.append(
             f"  {counted(len(done.left_out), 'batch waits', 'batches wait')} again: {', '.join(done.left_out)}"
@@ -49,10 +53,15 @@ def run(
 
 def _changes(way: WayBack) -> str:
     """What going back changes."""
-    passed = f"Passed over, since it may not go live: {', '.join(map(str, way.passed))}. " if way.passed else ""
+    passed = f"{_passed(way.passed)} " if way.passed else ""
     wait = f" Its {counted(way.rows, 'row stays and waits', 'rows stay and wait')}." if way.rows else ""
     answers = f"Version {way.live_version} of {way.model} stops answering, and version {way.to} answers.{wait}"
     return f"{passed}{answers} New versions will then wait for you."
+
+
+def _passed(numbers: Sequence[int]) -> str:
+    they = "they" if len(numbers) > 1 else "it"
+    return f"Passed over, since {they} may not go live: {', '.join(map(str, numbers))}."
 
 
 def _back(remote: RemoteModel, reason: str, to: int | None, if_live: int | None = None) -> RolledBack:
