@@ -122,8 +122,13 @@ AGAIN = """client.model("digits").update(batches=['bat_1'], expect="{}")"""
 
 
 def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
-    def step(report: dict[str, Any], why: str, name: str = "contradicts_class", **members: Any) -> list[str]:
+    meant = {"expect": "relabel"}
+
+    def step(
+        report: dict[str, Any], why: str, name: str = "contradicts_class", figures: Any = meant, **members: Any
+    ) -> list[str]:
         fired = {"name": name, "number": 3, "limit": 0, "value": 1, "passed": False, "severity": "held", "why": why}
+        fired["figures"] = figures
         gate = {"outcome": "undecided", "rules": [fired], "why": f"Held: {why}"}
         card = result(**{"verdict": "held", "batches": ["bat_1"], "report": {**report, "gate": gate}, **members})
         return [step for called, step in card.next_steps.items() if "on purpose" in called]
@@ -132,8 +137,9 @@ def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
     moved = 'if they moved, learn them with "expect": "move".'
     assert step(NUMBERS, moved) == [AGAIN.format("move")]
     assert step(NUMBERS, "the unit is wrong.") == []
-    assert step(REPORT, "it forgot", name="forgets") == []
-    assert step(REPORT, "the labels look shuffled", name="unlearnable") == [], "it would be rejected again"
+    assert step(REPORT, "one label for all", figures={}) == [], "it would be held again"
+    assert step(REPORT, "it forgot", name="forgets", figures={}) == []
+    assert step(REPORT, "the labels look shuffled", name="unlearnable", figures={}) == [], "it would be rejected again"
     assert step(REPORT, "labels contradict", expect="relabel") == []
     assert step(REPORT, "labels contradict", verdict="superseded") == []
 

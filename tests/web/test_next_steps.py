@@ -28,13 +28,16 @@ from service.web.words import LANGUAGES, Words
 from tests.web.test_reasons import report, rule
 
 BATCH, ROWS = "bat_1", 31
+EXCUSED = ("contradicts_everything", "contradicts_class", "disagrees_broadly")
 EN = Words("en")
 
 
-def stopped(name: str, verdict: Verdict, **members: Any) -> list[tuple[str, str]]:
-    """What is proposed where that rule decided: the last part of the address and the button."""
+def stopped(name: str, verdict: Verdict, expect: str = "relabel", **members: Any) -> list[tuple[str, str]]:
+    """What is proposed where that rule decided: the last part of the address and the button. expect: what would explain
+    what the rules 2-4 found."""
     severity = Severity.HELD if verdict is Verdict.HELD else Severity.REJECTED
-    made = report(fires=rule(name, severity=severity))
+    figures = {"expect": expect} if expect and name in EXCUSED else {}
+    made = report(fires=rule(name, severity=severity, figures=figures))
     made = made.model_copy(update={"gate": made.gate.model_copy(update={"outcome": Outcome.FAIL}), **members})
     of = _stopped(made, verdict)
     return [(step.to.partition("?")[0].rpartition("/")[2], step.label) for step in next_steps(of, EN)]
@@ -88,6 +91,7 @@ def test_doubtful_rows_are_counted_as_the_page_of_their_batch_lists_them() -> No
 
 def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
     assert [at for at, _ in stopped("contradicts_class", Verdict.HELD)] == [BATCH, "learn", "promote", "retract"]
+    assert [at for at, _ in stopped("contradicts_class", Verdict.HELD, "")] == [BATCH, "promote", "retract"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.HELD, Verdict.REJECTED, Verdict.SUPERSEDED])

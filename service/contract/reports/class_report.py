@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from service.contract.enums import Interference
+from service.contract.enums import Expect, Interference
 from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues
 
 BARELY = 0.5
@@ -243,10 +243,6 @@ class LearningCurve(Fact):
     told: list[str] = Field(description="In plain sentences.")
 
 
-RELABELLED = ("contradicts_everything", "contradicts_class", "disagrees_broadly")
-"""Rules that stop nothing where it is said that labels changed on purpose."""
-
-
 class Report(Fact):
     """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so where classes are unequal
     a share of them is none of all rows, but for `accuracy` and `ece`); rows of B are the update's own. Near-duplicates
@@ -296,8 +292,9 @@ class Report(Fact):
 
     @property
     def may_be_meant(self) -> bool:
-        """Whether what decided is so, too, where labels change on purpose."""
-        return self.gate.deciding is not None and self.gate.deciding.name in RELABELLED
+        """Whether nothing would stop it if labels changed on purpose."""
+        stopping = [rule for rule in self.gate.rules if rule.severity]
+        return bool(stopping) and all(rule.figures.get("expect") == Expect.RELABEL for rule in stopping)
 
     @property
     def figures(self) -> dict[str, float]:

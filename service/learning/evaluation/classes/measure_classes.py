@@ -165,7 +165,7 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         labels=len(np.unique(batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
-        called=_called(batch, base.on_batch, counted) if base and assessment.expected else {},
+        called=_called(batch, base.on_batch, counted) if base else {},
     )
     if ledger is None or solve is None or base is None:
         return counts

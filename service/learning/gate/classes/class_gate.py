@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from service.contract.enums import Severity
+from service.contract.enums import Expect, Severity
 from service.contract.policy import GatePolicy
 from service.contract.reports.facts import GateReport
 from service.learning.gate.classes import class_rules as rules
@@ -43,12 +43,18 @@ name explains the loss, and not the other way round, so these hold then, and rul
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     """Applies every rule; the first that fires at the highest severity gives the verdict."""
     findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
-    if measured.relabels:
-        expected = _expected if contradiction_rules.on_purpose(measured.contradiction, policy) else _unexplained
-        findings |= {key: expected(finding) for key, finding in findings.items() if key[0] in RELABELS}
+    meant = contradiction_rules.on_purpose(measured.contradiction, policy)
+    changed = (_expected if meant else _unexplained) if measured.relabels else _may_be_meant if meant else None
+    if changed is not None:
+        findings |= {key: changed(finding) for key, finding in findings.items() if key[0] in RELABELS}
     if findings[RENAMES].fires:
         findings |= {key: _explained(finding) for key, finding in findings.items() if key[0] in BY_RENAMES}
     return decided(findings, measured.live, measured.resettled)
+
+
+def _may_be_meant(finding: Finding) -> Finding:
+    """The finding, which says that it would stop nothing if labels changed on purpose."""
+    return finding if finding.fires is None else replace(finding, figures={**finding.figures, "expect": Expect.RELABEL})
 
 
 def _expected(finding: Finding) -> Finding:
