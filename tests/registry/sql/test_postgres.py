@@ -117,6 +117,7 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
         connection.execute("DROP FUNCTION refuse_audit_change CASCADE")
         connection.execute("DROP INDEX ix_updates_model_id_id")
         connection.execute("DROP TABLE named_batches")
+        connection.execute("ALTER TABLE updates DROP corrected")
         connection.execute("ALTER TABLE batches DROP notes, DROP in_live")
         connection.execute("ALTER TABLE api_keys DROP bytes, DROP queued")
         connection.execute("ALTER TABLE models DROP leave_out, DROP claimed_at, DROP keep_versions")
