@@ -15,18 +15,13 @@ from service.registry.sql.tables import Batch, Model
 
 def in_place_of(session: Session, batch: Batch) -> Batch | None:
     """The batch that has the rows of this one as they were corrected, and was not taken back; None where none does."""
-    of_model, left = select(Batch).where(Batch.model_id == batch.model_id), [batch]
-    while left:  # the newest correction first, and what corrects it before older ones
-        at = left.pop()
-        if at is not batch and at.retracted_at is None:
-            return at
-        left += session.scalars(of_model.where(Batch.id > at.id, Batch.corrects == at.id).order_by(Batch.id)).all()
-    return None
+    new = corrected_by(session, [batch]).get(batch.id)
+    return session.get_one(Batch, new) if new is not None else None
 
 
 def corrected_by(session: Session, gone: Sequence[Batch]) -> dict[str, str]:
-    """Of batches of a model that were taken back those that were corrected -> the batch that has their rows now, as
-    `in_place_of` finds it: one query, however often they were corrected."""
+    """Of batches of a model that were taken back those that were corrected -> the batch that has their rows now: of
+    several corrections the newest, and what corrects it before older ones. One query, however often they were."""
     if not gone:
         return {}
     query = select(Batch.id, Batch.corrects, Batch.retracted_at).where(Batch.model_id == gone[0].model_id)
