@@ -231,6 +231,8 @@ class Learning(Handle):
             await self.info()
             return False
         self._facts = Facts.of(made)
+        if guessed.gaps and made.input.kind != "table" and csv_file(inputs) is not None:
+            options["gaps"] = guessed.gaps  # a table remembers them
         print(f"New model {self.name}: {guessed.sentence} {guessed.otherwise}", file=sys.stderr)
         return True
 

@@ -130,6 +130,11 @@ def places_of(spec: InputSpec) -> Mapping[str, int]:
     return spec.places if isinstance(spec, TableInput | VectorInput) else {}
 
 
+def gap_words_of(spec: InputSpec) -> frozenset[str]:
+    """What cells say where nothing is known, as the model remembers it; none of other inputs than tables."""
+    return spec.gap_words if isinstance(spec, TableInput) else frozenset()
+
+
 class IdentityBackbone(Strict):
     """The scaled input itself; the exact head's lift does the work."""
 

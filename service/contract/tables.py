@@ -22,6 +22,8 @@ from service.contract.strict import Listed, Strict
 
 MOST_COLUMNS = 1000
 """Most columns of a table."""
+MOST_GAPS = 1000
+"""Most words for gaps of a model."""
 MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
 LACKED = ""
@@ -70,6 +72,7 @@ ColumnName = Annotated[
 ]
 LeftOut = Annotated[Listed[ColumnName], Field(max_length=MOST_COLUMNS)]
 """Columns of files that a model does not look at."""
+GapWord = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("a word for a gap"))]
 DeclaredValue = Annotated[
     str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("the value of a category"))
 ]
@@ -162,10 +165,20 @@ class TableInput(Strict):
         description="Indicators that the values of all categories without a list share. Two values may fall on one; "
         "where categories have many hundreds of values, more indicators keep them apart, and updates take longer.",
     )
+    gaps: Listed[GapWord] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_GAPS,
+        exclude_if=lambda gaps: gaps is None,  # what was stored before tables had them stays to the byte
+        description="What cells say where nothing is known, such as NA: such a cell is missing, however rows come.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> TableInput:
         check_each_once([column.name for column in self.columns])
+        values = {v for c in self.columns if isinstance(c, CategoryColumn) for v in c.values or ()}
+        if both := values & self.gap_words:
+            raise ValueError(f'"{min(both)}" stands in gaps and in values: a cell means one of them')
         return self
 
     @property
@@ -176,6 +189,11 @@ class TableInput(Strict):
     @property
     def shape(self) -> tuple[int, ...]:
         return (len(self.columns),)
+
+    @cached_property
+    def gap_words(self) -> frozenset[str]:
+        """What cells say where nothing is known."""
+        return frozenset(self.gaps or ())
 
     @cached_property
     def places(self) -> dict[str, int]:

@@ -223,6 +223,10 @@ class ColumnFacts:
         typed = self.cells and (self.numbers or self.dates or self.booleans)
         return [word for word in self.words if typed or word in REFUSED_WORDS]
 
+    def says(self, word: str) -> bool:
+        """Whether a cell says this word."""
+        return word in self.values or word in self.words
+
     @property
     def doubt(self) -> tuple[str, str] | None:
         """What may not be as it is guessed, a key of DOUBTS, and a cell that shows it."""
@@ -305,15 +309,6 @@ def may_be_measures(numbers: Collection[float]) -> bool:
     if len(numbers) < FEWEST_NUMBERS:
         return False
     return min(numbers) not in (0, 1) or max(numbers) - min(numbers) >= SPARSE * len(numbers)
-
-
-def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:
-    """Words that stand in these columns where nothing is known -> the columns in which the service refuses them."""
-    columns_of: dict[str, list[str]] = {}
-    for name, fact in facts.items():
-        for word in fact.refused:
-            columns_of.setdefault(word, []).append(name)
-    return columns_of
 
 
 def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 
 from service.contract.tables import value_text
-from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
+from service.guessing.column_facts import FEW, FEW_CELLS, FEWEST_CELLS, GAP_WORDS, NUMBER, ColumnFacts
 from service.guessing.column_names import column_names
 from service.guessing.csv_dates import order_in
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
@@ -59,25 +59,35 @@ def by_cells(
 
 class _Marks:
     """What cells of each column show, such as the sign of decimals, with the first cell that shows it. mark_in: of a
-    cell; None where it is none of such a column, which then counts for nothing."""
+    cell; None where it is none of such a column, which counts for nothing where more than a few cells are such."""
 
     def __init__(self, names: Sequence[str], leave_out: Sequence[str], mark_in: Callable[[str], str | None]) -> None:
         self._names, self._mark_in = names, mark_in
         self._marks: list[dict[str, str] | None] = [None if name in leave_out else {} for name in names]
+        self._cells, self._others = [0] * len(names), [dict[str, int]() for _ in names]
 
     def add(self, place: int, cell: str) -> None:
         """Looks at one more cell of a column."""
         if (marks := self._marks[place]) is None:
             return
-        if (mark := self._mark_in(cell)) is None:
-            self._marks[place] = None
-        else:
+        self._cells[place] += 1
+        if (mark := self._mark_in(cell)) is not None:
             marks.setdefault(mark, cell)
+            return
+        others = self._others[place]
+        others[cell] = others.get(cell, 0) + 1
+        if len(others) > FEW:
+            self._marks[place] = None
 
     def each(self) -> list[tuple[str, str, str]]:
         """-> mark, column, cell"""
-        columns = zip(self._names, self._marks, strict=True)
-        return [(mark, name, cell) for name, marks in columns for mark, cell in (marks or {}).items()]
+        columns = zip(self._names, self._marks, self._cells, self._others, strict=True)
+        return [
+            (mark, name, cell)
+            for name, marks, cells, others in columns
+            if not others or (cells >= FEWEST_CELLS and sum(others.values()) <= FEW_CELLS * cells)
+            for mark, cell in (marks or {}).items()
+        ]
 
     def all(self) -> list[tuple[str, str]]:
         """-> column, cell"""

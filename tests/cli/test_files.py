@@ -88,7 +88,8 @@ def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path)
         "2 rows have no label: lines 3, 5.",
     ]
     told = guess(open_file(tmp_path / "x.csv", gaps=["NA"]), None, None)
-    assert (told.body, told.gaps) == (guessed.body, [])
+    assert (told.body["input"], told.gaps) == ({"kind": "table", "columns": guessed.body["input"]["columns"]}, [])
+    assert guessed.body["input"]["gaps"] == ["NA"], "the model remembers it"
     (tmp_path / "x.csv").write_text("age,sex\n31,NA\n44,\n")
     with pytest.raises(WrongUsage, match=r'no row has a label in "sex" \(the last column\).* --label COLUMN'):
         guess(open_file(tmp_path / "x.csv"), None, None)
@@ -175,7 +176,11 @@ def test_what_programs_write_for_nothing_is_a_gap_and_what_begins_with_0_is_no_n
         {"name": "opened", "kind": "date", "parts": ["weekday", "year"]},
         {"name": "sold", "kind": "boolean"},
     ]
-    assert guess(open_file(tmp_path / "x.csv"), None, None).body["input"] == {"kind": "table", "columns": kinds}
+    assert guess(open_file(tmp_path / "x.csv"), None, None).body["input"] == {
+        "kind": "table",
+        "columns": kinds,
+        "gaps": ["NA"],
+    }
 
 
 def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(

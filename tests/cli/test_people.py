@@ -466,21 +466,23 @@ def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Ts
     made = tsuika("init", "orchard", file, "--leave-out", "nr")
     assert '"NA" in "weight", "label" is taken for a gap' in made.out
     [command] = re.findall(r"Teach it: tsuika (.*)", made.out)
-    assert command == f"push orchard {file} --gaps NA", "the model remembers what it leaves out"
+    assert command == f"push orchard {file}", "the model remembers what it leaves out, and its gaps"
     early = tsuika("predict", "orchard", file)
     assert (early.code, "tsuika push orchard FILE" in early.err) == (ERROR, True)
     more = save(tmp_path / "more.csv", [[*row[:1], "x", *row[1:]] for row in table], ["nr", "till", *HEADER])
-    assert (
-        'has no column "till". Leave it out: --leave-out till.' in tsuika("push", "orchard", more, "--gaps", "NA").err
-    )
-    unsaid = tsuika("push", "orchard", file, "--leave-out", "nr")
-    assert (unsaid.code, "line 10: NA is not taken as a label." in unsaid.err) == (USAGE, True)
+    assert 'has no column "till". Leave it out: --leave-out till.' in tsuika("push", "orchard", more).err
+    others = [[cell.replace("NA", "N/A") for cell in row] for row in table]
+    other = save(tmp_path / "other.csv", others, ["nr", *HEADER])
+    unsaid = tsuika("push", "orchard", other, "--leave-out", "nr")
+    assert (unsaid.code, "line 10: N/A is not taken as a label." in unsaid.err) == (USAGE, True)
     pushed = tsuika(*command.split(), "--method", "ridge")
     assert (pushed.code, "1 row has no label: line 10." in pushed.err) == (DONE, True)
-    asked = save(tmp_path / "q.csv", [row[:-1] for row in table[:5]], ["nr", *HEADER[:-1]])
-    assert "or say --gaps NA" in tsuika("predict", "orchard", asked).err
-    assert len(tsuika("predict", "orchard", asked, "--gaps", "NA").out.splitlines()) == 6
-    both = tsuika("compare", "orchard@1", "orchard@live", file, "--leave-out", "nr", "--gaps", "NA")
+    asked = save(tmp_path / "q.csv", [row[:-1] for row in others[:5]], ["nr", *HEADER[:-1]])
+    assert "or say --gaps N/A" in tsuika("predict", "orchard", asked).err
+    assert len(tsuika("predict", "orchard", asked, "--gaps", "N/A").out.splitlines()) == 6
+    known = save(tmp_path / "k.csv", [row[:-1] for row in table[:5]], ["nr", *HEADER[:-1]])
+    assert len(tsuika("predict", "orchard", known).out.splitlines()) == 6
+    both = tsuika("compare", "orchard@1", "orchard@live", file, "--leave-out", "nr")
     assert "answer 0 of 120 rows differently" in both.out
 
 

@@ -88,38 +88,49 @@ def test_a_nul_and_another_kind_of_file_are_seen_before_anything_is_sent(tmp_pat
             guess(open_file(tmp_path / "x.csv"), None, None)
 
 
-def test_words_among_numbers_are_asked_about_and_become_gaps(tmp_path: Path) -> None:
+def test_words_among_numbers_are_gaps_which_are_said(tmp_path: Path) -> None:
     cells = ["no data" if k == 7 else "unknown" if k == 9 else str(k % 6) for k in range(40)]
     save(tmp_path / "x.csv", [[cell, "ab"[k % 2]] for k, cell in enumerate(cells)], ["age", "label"])
-    doubted = guess(open_file(tmp_path / "x.csv"), None, None)
-    said = 'nearly all of its cells are numbers, and others say "no data". If nothing is known there, say so: --gaps'
-    assert said in doubted.lines[2]
-    assert doubted.lines[2].endswith("--gaps 'no data' --gaps unknown")
-    assert doubted.lines[3].endswith("--gaps 'no data' --gaps unknown")
+    guessed = guess(open_file(tmp_path / "x.csv"), None, None, "tsuika init m x.csv {}")
+    number = {"name": "age", "kind": "number"}
+    assert guessed.body["input"] == {"kind": "table", "columns": [number], "gaps": ["no data", "unknown"]}
+    assert guessed.lines[2:] == [
+        '"no data" in "age" is taken for a gap: nothing is known there.',
+        '"unknown" in "age" is taken for a gap: nothing is known there.',
+        'If "age" is a category: tsuika init m x.csv --category age',
+    ]
+    as_category = guess(open_file(tmp_path / "x.csv"), None, None, categories=["age"])
+    assert (as_category.body["input"]["columns"][0]["kind"], as_category.gaps) == ("category", [])
     told = guess(open_file(tmp_path / "x.csv", gaps=["no data", "unknown"]), None, None)
-    assert (told.body["input"]["columns"], len(told.lines)) == ([{"name": "age", "kind": "number"}], 2)
+    assert (told.body["input"]["columns"], len(told.lines)) == ([number], 2)
     prices = [["no data" if k == 7 else str(1500 + k), str(k % 5)] for k in range(40)]
     file = save(tmp_path / "y.csv", prices, ["price", "rooms"])
-    with pytest.raises(WrongUsage, match="and where nothing is known --gaps 'no data'"):
-        guess(open_file(file), "price", None)
+    target = guess(open_file(file), "price", None)
+    assert (target.body["target"]["kind"], target.gaps) == ("number", ["no data"])
+    assert "1 row has no number: line 9." in target.lines
     few = save(tmp_path / "z.csv", [["low" if k % 4 else str(k), "ab"[k % 2]] for k in range(40)], ["age", "label"])
     assert len(guess(open_file(few), None, None).lines) == 2
 
 
 def test_a_doubt_says_the_command_to_repeat_before_one_that_teaches(tsuika: Tsuika, tmp_path: Path) -> None:
     cells = ["no data" if k == 7 else str(k % 6) for k in range(40)]
-    file = save(tmp_path / "rents.csv", [[cell, "ab"[k % 2]] for k, cell in enumerate(cells)], ["age", "label"])
-    dry = tsuika("init", "mieten", file, "--target", "class", "--dry-run")
-    assert f"say so: tsuika init mieten {file} --target class --gaps 'no data'\n" in dry.out
+    table = [[str(k), cell, f"n{k}", "ab"[k % 2]] for k, cell in enumerate(cells)]
+    file = save(tmp_path / "rents.csv", table, ["nr", "age", "name", "label"])
+    dry = tsuika("init", "mieten", file, "--target", "class", "--dry-run", "--leave-out", "name")
+    assert f"leave it out: tsuika init mieten {file} --target class --leave-out name --leave-out nr\n" in dry.out
     slip = save(tmp_path / "slip.csv", [["12 kg" if k == 7 else str(k), "ab"[k % 2]] for k in range(40)], ["age", "y"])
     refused = tsuika("init", "mieten", slip).err
     assert refused.rstrip().endswith(f"tsuika init mieten {slip} --category age"), "nothing was made: no --replace"
     made = tsuika("init", "mieten", file)
-    [command] = re.findall(r"say so: tsuika (.*)", made.out)
-    assert command == f"init mieten {file} --gaps 'no data' --replace"
+    [command] = re.findall(r"All of this at once: tsuika (.*)", made.out)
+    assert command == f"init mieten {file} --leave-out nr --leave-out name --replace", "one command undoes no other"
+    assert made.out.count("--replace") == 2, "the other one makes a category of what has a word among numbers"
     assert f"If all of this is right, teach it: tsuika push mieten {file}\n" in made.out
     anew = tsuika(*shlex.split(command))
-    assert f"● mieten is there. Teach it: tsuika push mieten {file} --gaps 'no data'" in anew.out
+    assert f"teach it: tsuika push mieten {file}\n" in anew.out, "the model remembers its words for gaps"
+    assert tsuika("push", "mieten", file).code == DONE
+    asked = save(tmp_path / "asked.csv", [["no data"], ["3"]], ["age"])
+    assert len(tsuika("predict", "mieten", asked).out.splitlines()) == 3
 
 
 def test_a_push_of_words_among_numbers_says_the_option_and_names_the_file_once(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -352,6 +352,29 @@ def test_a_file_is_pushed_by_its_path(client: Client, tmp_path: Path, capsys: py
     assert len(list(model.batches())) == 1
 
 
+def test_words_for_gaps_are_said_once_and_remembered(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"age": 20 + k % 9 + 30 * (k % 2), "label": "ab"[k % 2]} for k in range(60)]
+    rows[3]["age"] = rows[8]["age"] = "k.A."
+    file = tmp_path / "ages.csv"
+    file.write_text("age,label\n" + "".join(f"{row['age']},{row['label']}\n" for row in rows))
+    pushed, listed = client.model("ages-of-a-file"), client.model("ages-of-dicts")
+    for model, sent in ((pushed, file), (listed, rows)):
+        assert model.push(sent).verdict == "promoted"
+        assert '"k.A." in "age" is taken for a gap: nothing is known there.' in capsys.readouterr().err
+    assert pushed.info().input == listed.info().input
+    asked = tmp_path / "asked.csv"
+    asked.write_text("age\nk.A.\n22\n")
+    assert pushed.predict(asked).classes == pushed.predict([{"age": "k.A."}, {"age": 22}]).classes
+    assert pushed.push(tmp_path / "ages.csv", source="later").update.state == "succeeded"
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text,label\n" + 9 * "my parcel has not arrived,late\nthe colour is another one,NA\n")
+    model = client.model("texts-without-labels")
+    assert model.push(texts, wait=None).update.state == "queued", "texts have no gaps, and their labels do"
+    model.archive()
+
+
 def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

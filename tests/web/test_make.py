@@ -437,6 +437,10 @@ def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_togethe
     assert 'name="gaps" type="text" value="&#34;no data&#34;"' in shown
     assert '<option value="number" selected>' in shown
     assert sent(person, "/new/send", shown, content).status_code == 303
+    assert person.api.ok("GET", "/v1/models/stays")["input"]["gaps"] == ["no data"]
+    later = STAYS.replace(b"\n8,", b"\nno data,").replace(b"\n9,", b"\nk.A.,")
+    asked = sent(person, "/models/stays/send/look", person.looks("/models/stays/send").text, later).text
+    assert 'name="gaps" type="text" value="k.A."' in asked, "what the model remembers is not asked for"
     typed = {"gaps": '“no data”, "NA"'}
     other = look(person, content.replace(b"\n9,", b"\nNA,"), "other").text
     assert sent(person, "/new/send", other, content.replace(b"\n9,", b"\nNA,"), **typed).status_code == 303

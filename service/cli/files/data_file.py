@@ -44,7 +44,7 @@ class DataFile:
         """As sentences name it."""
         return self.path.name
 
-    def without(self, leave_out: Sequence[str], gaps: Sequence[str] = ()) -> DataFile:
+    def without(self, leave_out: Sequence[str], gaps: Collection[str] = ()) -> DataFile:
         """The file without some columns, and with None where cells say that nothing is known. Raises WrongUsage."""
         for name in leave_out:
             self.check_column(name)

@@ -6,7 +6,7 @@ The rule is that of the client and the pages (`service/guessing/column_facts.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,9 +17,10 @@ from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, check_first, count_labels, named_classes
 from service.cli.output import word
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, gap_words, input_of
+from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, input_of
 from service.guessing.csv_dialect import Dialect
 from service.guessing.csv_facts import by_cells, check_header, check_one_answer
+from service.guessing.gaps import look_through, remembering
 from service.guessing.label_column import LABELS, number_target
 from service.guessing.unguessable import SENTENCES, Unguessable
 
@@ -46,30 +47,34 @@ def guess(
     repeat: str = "{}",
     categories: Sequence[str] = (),
     meant: str | None = "",
+    said_gaps: Sequence[str] = (),
 ) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. repeat: the command that guesses it anew, with
     {} in the place of one more option; a refusal says it without AGAIN, since nothing was made. categories: columns
-    that are such, whatever their cells look like. meant: classes that are no slips, with commas, None for all. Raises
-    WrongUsage where there is no label."""
+    that are such, whatever their cells look like. meant: classes that are no slips, with commas, None for all.
+    said_gaps: words for gaps that the file is without already. Raises WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
-    facts = _facts(file, dialect, [label] if label else [])
-    if label is None:
-        _require_one_answer(file, label_name, facts)
     for name in categories:
         file.check_column(name)
-        facts[name].numbers = facts[name].dates = facts[name].booleans = False
+
+    def look(words: Collection[str]) -> dict[str, ColumnFacts]:
+        return _facts(file.without((), [*words]), dialect, [label] if label else [], categories)
+
+    looked = look_through(look, lambda _: [label_name], categories, target == "class")
+    facts, gaps = looked.facts, looked.gaps
+    if label is None:
+        _require_one_answer(file, label_name, facts)
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
     if not inputs:
         raise WrongUsage(f'Beside "{label_name}" no column of {file.name} is left to predict it from.')
     spec, takes = _takes(file, inputs)
-    gaps = gap_words({label_name: facts[label_name]} if spec["kind"] == "text" else facts)
     labels = count_labels(file.without((), list(gaps)), label_name)
     numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
         _require_classes(file, label_name, labels, facts[label_name], repeat.removesuffix(AGAIN))
-    body: dict[str, Any] = {"input": spec}
+    body: dict[str, Any] = {"input": remembering(spec, said_gaps, gaps)}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
     lines += [dialect.sentence] if dialect.sentence else []
     if numbers:
@@ -80,16 +85,34 @@ def guess(
         check_first(file, label_name, labels, named, "Nothing was made.")
         lines += _of_classes(file, label_name, why, labels, facts[label_name], target)
         body["classes"] = list(labels.counts)
-    lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
+    lines += looked.sentences(quoted)
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     doubtful = doubts(spec, {name: fact for name, fact in inputs.items() if name not in categories})
     _require_no_slip(file, doubtful, dialect, repeat.removesuffix(AGAIN))
-    unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")
-    for why, name, cell in doubtful:
-        option = " ".join(f"--gaps {word(c)}" for c in unknown) if why == "gap" else f"--leave-out {word(name)}"
-        way = repeat.replace("{}", option) + (f", or --category {word(name)}" if why == "ids" else "")
+    lines += _otherwise(doubtful, [*looked.guessed], repeat, dialect)
+    return Guess(body, lines, label_name, list(gaps), bool(doubtful or looked.guessed))
+
+
+def _otherwise(
+    doubtful: Sequence[tuple[str, str, str]], numbers: Sequence[str], repeat: str, dialect: Dialect
+) -> list[str]:
+    """What may not be as it is guessed, and how it is said: by one command, which says all of it where there is more.
+    numbers: columns that are such but for words, and may be categories."""
+    options = [f"--gaps {word(cell)}" if why == "gap" else f"--leave-out {word(name)}" for why, name, cell in doubtful]
+    of_all = dict.fromkeys(o for o, (why, _, _) in zip(options, doubtful, strict=True) if "{way}" in DOUBTS[why])
+    command = repeat.replace("{}", " ".join(of_all))
+    lines = list[str]()
+    for option, (why, name, cell) in zip(options, doubtful, strict=True):
+        way = command if len(of_all) == 1 else option
+        way += f", or --category {word(name)}" if why == "ids" else ""
         lines.append(DOUBTS[why].format(column=name, cell=cell, way=way, **dialect.forms))
-    return Guess(body, lines, label_name, list(gaps), bool(doubtful))
+    lines += [f"All of this at once: {command}"] if len(of_all) > 1 else []
+    if numbers:
+        as_categories = repeat.replace("{}", " ".join(f"--category {word(name)}" for name in numbers))
+        lines.append(
+            f"If {quoted(numbers)} {'are categories' if len(numbers) > 1 else 'is a category'}: {as_categories}"
+        )
+    return lines
 
 
 def _of_classes(
@@ -158,7 +181,9 @@ def _dialect(file: DataFile) -> Dialect:
         raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
 
 
-def _facts(file: DataFile, dialect: Dialect, labels: Sequence[str]) -> dict[str, ColumnFacts]:
+def _facts(
+    file: DataFile, dialect: Dialect, labels: Sequence[str], categories: Collection[str]
+) -> dict[str, ColumnFacts]:
     if "image" in file.columns:
         return {name: ColumnFacts(numbers=False) for name in file.columns}
     facts = {name: ColumnFacts(dialect) for name in file.columns}
@@ -169,6 +194,8 @@ def _facts(file: DataFile, dialect: Dialect, labels: Sequence[str]) -> dict[str,
         check_header(facts, labels)
     except Unguessable as fault:
         raise WrongUsage(f"{file.name}, line {file.header}: {in_options(str(fault))}") from None
+    for name in categories:
+        facts[name].numbers = facts[name].dates = facts[name].booleans = False
     return facts
 
 

@@ -75,7 +75,8 @@ def run(
     repeat = f"tsuika init {model} {word(str(path))}{typed}{' --replace' if replace else ''} {{}}"
     repeat += "" if dry_run or replace else AGAIN
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
-    guessed = guess(file, label, target, repeat, category or (), None if new_classes == ASK else new_classes or "")
+    meant = None if new_classes == ASK else new_classes or ""
+    guessed = guess(file, label, target, repeat, category or (), meant, gaps or ())
     body = {"name": model, **guessed.body, **({"leave_out": leave_out} if leave_out else {})}
     lines = list(guessed.lines)
     if dry_run:
@@ -83,7 +84,8 @@ def run(
     else:
         with connected() as client:
             _make(client, body, replace)
-        said |= {"--gaps": [*(gaps or []), *guessed.gaps], "--leave-out": []}  # the model remembers these
+        remembers = "gaps" in guessed.body["input"]  # and what is left out
+        said |= {"--gaps": [] if remembers else [*(gaps or []), *guessed.gaps], "--leave-out": []}
         teach = "If all of this is right, teach it" if guessed.doubtful else "Teach it"
         lines.append(f"● {model} is there. {teach}: tsuika push {model} {word(str(path))}{_typed(said)}")
     members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}

@@ -42,6 +42,7 @@ from service.cli.options import (
 from service.cli.output import comma_separated, plain, word
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
+from service.contract.inputs import gap_words_of
 from service.guessing.column_facts import REFUSED_WORDS
 from service.guessing.csv_dialect import SaidDialect
 
@@ -89,6 +90,7 @@ def run(
     with connected() as client:
         remote = client.model(model)
         info = _known(remote, path)
+        file = file.without((), gap_words_of(info.input))
         columns = columns_of(file, info, label, group, learns=True)
         if columns.label is None:
             raise WrongUsage(f"{file.name}: {_which(file, info)}{_candidates(file, info)}")

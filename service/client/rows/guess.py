@@ -26,10 +26,11 @@ from service.client.rows.values import FILES, is_missing, is_picture, plain, pla
 from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
+from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
+from service.guessing.gaps import Looked, look_through, remembering
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -38,13 +39,15 @@ CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
 """By the type of colour in the header of a PNG file."""
 MOST_CHANNELS = 16
+_NONE = type(None)
 
 
 @dataclass(frozen=True)
 class Guess:
     """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
     those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: the rows of each.
-    `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written."""
+    `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written. `gaps`: what its
+    cells say where nothing is known, and `taken`: that in sentences, as far as nobody has said it."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
@@ -53,6 +56,8 @@ class Guess:
     classes: Mapping[str, int] = field(default_factory=dict)
     first: Mapping[str, int] = field(default_factory=dict)
     dialect: Dialect = PLAIN
+    gaps: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -69,12 +74,12 @@ class Guess:
             for why, c, cell in self.doubts
         ]
         classes = [f"Classes: {counted_classes(self.classes)}.", self.slips] if self.classes else []
-        return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
+        return " ".join(filter(None, [said, self.dialect.sentence, *classes, *self.taken, *ways]))
 
     @property
     def otherwise(self) -> str:
         """How to have it otherwise, once the model is made."""
-        if not self.doubts:
+        if not self.doubts and not self.taken:
             return "To decide it yourself: create_model."
         return "This model keeps its columns: to have them otherwise, say so in a push to a model of another name."
 
@@ -132,7 +137,10 @@ def guess(
     )
     facts = {name: _facts(cells) for name, cells in taken.items() if name not in said}
     of_texts = bool(of_frame) and len(taken) == len(facts) == 1 and input_of(facts)["kind"] == "text"
-    spec = {"kind": "text"} if of_texts else {"kind": "table", "columns": table_columns(rows, written.dates)}
+    looked = _gaps_of_rows({name: taken[name] for name in facts})
+    facts |= looked.facts
+    spec = {"kind": "table", "columns": table_columns(rows, written.dates, [*looked.gaps])}
+    spec = {"kind": "text"} if of_texts else remembering(spec, looked.gaps)
     doubtful = tuple(doubts(spec, facts))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
@@ -141,7 +149,23 @@ def guess(
         labels = labels if labels is not None else table[columns[0]] if columns else None
         target = target_of(labels, "class" if as_class and predicts is None else predicts)
         target = number_target(*columns) if target == {"kind": "number"} else target
-    return _with_classes(Guess(spec, target, tuple(columns), doubtful), labels)
+    gap_words, sentences = (*looked.gaps,), tuple(looked.sentences(_quoted))
+    return _with_classes(Guess(spec, target, tuple(columns), doubtful, gaps=gap_words, taken=sentences), labels)
+
+
+def _gaps_of_rows(columns: Mapping[str, Sequence[Any]]) -> Looked:
+    """Which words stand for nothing in columns that hold numbers apart from them. One that another column has, too, may
+    be a value there."""
+
+    def look(words: Collection[str]) -> dict[str, ColumnFacts]:
+        taken = {name: [cell for cell in cells if cell not in words] for name, cells in mixed.items()}
+        return {name: _facts(cells) for name, cells in taken.items()}
+
+    mixed = {name: cells for name, cells in columns.items() if {str} < {*map(type, cells)} <= {str, int, float, _NONE}}
+    others = {cell for name, cells in columns.items() if name not in mixed for cell in cells if isinstance(cell, str)}
+    looked = look_through(look, lambda _: ())
+    words = {word: names for word, names in looked.gaps.items() if word not in others}
+    return looked if len(words) == len(looked.gaps) else Looked({})
 
 
 def _with_classes(guessed: Guess, labels: Any) -> Guess:
@@ -164,16 +188,20 @@ def _of_file(
     predicts: str | None,
 ) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    facts = facts_of(lines_of(file, dialect), gaps, dialect, columns)
-    facts = {name: fact for name, fact in facts.items() if name not in leave_out}
+
+    def look(words: Collection[str]) -> dict[str, ColumnFacts]:
+        facts = facts_of(lines_of(file, dialect), [*gaps, *words], dialect, columns)
+        return {name: fact for name, fact in facts.items() if name not in leave_out}
+
+    looked = look_through(look, lambda facts: _label_columns(facts, columns, ()), of_classes=predicts == "class")
+    facts = looked.facts
     asked, columns = columns, _label_columns(facts, columns, ())
     if columns and not asked:
         check_one_answer(columns[0], facts)
     inputs = {name: fact for name, fact in facts.items() if name not in columns}
-    spec = input_of(inputs)
+    spec = remembering(input_of(inputs), gaps, looked.gaps)
+    words, taken = (*dict.fromkeys([*gaps, *looked.gaps]),), tuple(looked.sentences(_quoted))
     labels = {name: facts[name] for name in columns}
-    for word, places in gap_words(labels if spec["kind"] == "text" else facts).items():
-        raise ValueError(f'Cells of {_quoted(places)} say {word}. If nothing is known there, say so: gaps="{word}".')
     doubtful = tuple(doubts(spec, inputs))
     if unknown := {cell: name for why, name, cell in doubtful if why == "gap"}:
         raise ValueError(
@@ -191,7 +219,7 @@ def _of_file(
                 f"Line {line:,}: {said} If these are categories, say it first: client.create_model(name, {{...}})."
             )
     if not columns:
-        return Guess(spec, None, (), doubtful)
+        return Guess(spec, None, (), doubtful, gaps=words, taken=taken)
     try:
         for name, fact in labels.items() if predicts is None else ():
             check_label(name, fact)
@@ -199,9 +227,10 @@ def _of_file(
         way = SAY_WHICH if fault.why == "numbers_or_names" else SAY_CLASSES
         raise ValueError(f"{fault} {way}") from None
     if len(columns) > 1 or predicts == "number" or (predicts is None and labels[columns[0]].measures):
-        return Guess(spec, number_target(*columns), tuple(columns), doubtful)
+        return Guess(spec, number_target(*columns), tuple(columns), doubtful, gaps=words, taken=taken)
     [fact] = labels.values()
-    return Guess(spec, None, tuple(columns), doubtful, {**fact.values, **fact.words})
+    classes = {name: rows for name, rows in {**fact.values, **fact.words}.items() if name not in looked.gaps}
+    return Guess(spec, None, tuple(columns), doubtful, classes, gaps=words, taken=taken)
 
 
 def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:

@@ -5,7 +5,7 @@ Frames are known by what they can do, so that none of these packages is imported
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -123,13 +123,14 @@ def _as_iso(columns: Mapping[str, Sequence[Any]], order: str | None) -> dict[str
     }
 
 
-def table_columns(rows: Any, dates: str | None = None) -> list[dict[str, Any]]:
+def table_columns(rows: Any, dates: str | None = None, gaps: Collection[str] = ()) -> list[dict[str, Any]]:
     """Columns for a model of such rows, a frame or a list of dicts: a proposal to look at before it is taken.
 
     Where all that is there is true or false, it is a boolean; a number; a date; else a category, and one of many values
     where there are hundreds that hardly ever come twice; so is a column of a frame whose dtype says so. Leave out what
     is to be predicted. dates: "day-first" or "month-first" in dates of a frame such as 3/4/2026, where none of them
-    says so. Raises ValueError for anything else, such as the path of a file.
+    says so. gaps: texts that stand where nothing is known. Raises ValueError for anything else, such as the path of a
+    file.
     """
     if is_frame(rows):
         columns = _columns(rows)
@@ -144,7 +145,7 @@ def table_columns(rows: Any, dates: str | None = None) -> list[dict[str, Any]]:
             )
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
-    there = {name: [cell for cell in cells if cell is not None] for name, cells in columns.items()}
+    there = {name: [c for c in cells if c is not None and c not in gaps] for name, cells in columns.items()}
     return [
         {"name": name, **(_category(cells) if name in said else _kind(name, cells))} for name, cells in there.items()
     ]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits, too_many_classes
-from service.contract.inputs import TextInput
+from service.contract.inputs import TextInput, gap_words_of
 from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
@@ -176,7 +176,7 @@ class _Reading:
         self._dialect = dialect
         self._table = spec if isinstance(spec, TableInput) else None
         self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
-        self._gaps = frozenset(meant.gaps)  # a query may name a thousand
+        self._gaps = gap_words_of(spec).union(meant.gaps)  # a query may name a thousand
         self._waiting: list[list[str]] = []
         self._characters = 0
         self._at_once = max(1, CELLS_AT_ONCE // len(header.names))

@@ -55,7 +55,7 @@ def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str, limits
     read = np.full((rows, len(spec.columns)), np.nan)
     names: dict[int, Names] = {place: {} for place in spec.growing}
     for place, column in cells.items():
-        reader = cell_reader(spec.columns[place], names.get(place, {}))
+        reader = cell_reader(spec.columns[place], names.get(place, {}), spec.gap_words)
         for k, cell in enumerate(column):
             try:
                 read[k, place] = reader(cell)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -57,9 +57,16 @@ class CellFault(Exception):
         self.sentence = sentence
 
 
-def cell_reader(column: Column, names: Names) -> Read:
-    """The reader of the cells of a column as JSON has them: NaN for null. `names` takes the values of an open category
-    by their code. It raises CellFault."""
+def cell_reader(column: Column, names: Names, gaps: Collection[str] = ()) -> Read:
+    """The reader of the cells of a column as JSON has them: NaN for null, and for the words in `gaps`. `names` takes
+    the values of an open category by their code. It raises CellFault."""
+    read = _reader_of(column, names)
+    if not gaps:
+        return read
+    return lambda cell: MISSING if type(cell) is str and cell.strip() in gaps else read(cell)
+
+
+def _reader_of(column: Column, names: Names) -> Read:
     if isinstance(column, NumberColumn):
         return read_number
     if isinstance(column, DateColumn):

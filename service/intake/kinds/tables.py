@@ -20,7 +20,7 @@ from service.contract.names import seen
 from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to, read_value
-from service.intake.kinds.cells import CellFault, Names, Read, cell_reader, noting
+from service.intake.kinds.cells import CellFault, Names, Read, cell_reader
 from service.intake.kinds.numbers import word
 from service.intake.near import near_matches
 
@@ -42,7 +42,7 @@ class TableReader:
     def __init__(self, spec: TableInput) -> None:
         self.spec, self.names = spec, tuple(spec.places)
         self._known = frozenset(self.names)
-        self._readers = [cell_reader(c, {}) for c in spec.columns]
+        self._readers = [cell_reader(c, {}, spec.gap_words) for c in spec.columns]
         self._open = tuple(spec.growing)
 
     def read(self, rows: Sequence[Any], model: str) -> tuple[Floats, ValueNames]:
@@ -92,7 +92,7 @@ class TableReader:
         readers, names = self._readers.copy(), dict[int, Names]()
         for place in self._open:
             names[place] = {}
-            readers[place] = noting(names[place])
+            readers[place] = cell_reader(self.spec.columns[place], names[place], self.spec.gap_words)
         return readers, names
 
     def _cells(self, row: Any, k: int, model: str) -> Sequence[Any]:

@@ -20,9 +20,10 @@ from service.contract.enums import CSV
 from service.contract.requests import ModelName
 from service.contract.resources import Model, Update
 from service.guessing.class_counts import likely_slips, rare_classes
-from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of, vector_of
+from service.guessing.column_facts import ColumnFacts, doubts, input_of, vector_of
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_facts import check_label, check_one_answer, facts_of
+from service.guessing.gaps import look_through, remembering
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
@@ -86,15 +87,14 @@ def look(view: View) -> Answer:
         return ask(view.wrong(wrong or {"file": view.words("send.no_file")}))
     try:
         lines, dialect = view.head.lines(SaidDialect.of(view.form))
-        facts = facts_of(lines, dialect=dialect)
+        looked = look_through(lambda gaps: facts_of(lines, [*gaps], dialect), _label)
     except Unguessable as fault:
         return ask(view.wrong(unreadable(fault, view.words)))
-    label = label_column(facts)
-    assert label is not None
-    phrases = _phrases(facts, label)
+    facts = looked.facts
+    [label] = _label(facts)
     slips = [(fact.slips[0], name, cell) for name, fact in facts.items() if name != label for cell in fact.slips[1]]
-    if phrases or slips:
-        facts = facts_of(lines, [*phrases, *(cell for _, _, cell in slips)], dialect)
+    if slips:
+        facts = facts_of(lines, [*looked.gaps, *(cell for _, _, cell in slips)], dialect)
     measures = facts[label].measures
     slip: dict[str, str] = {}
     try:
@@ -113,24 +113,28 @@ def look(view: View) -> Answer:
         "predicts": "" if "predicts" in slip else "number" if measures else "class",
         "kind": input_of(inputs)["kind"],
     }
-    gaps = phrases | gap_words({label: facts[label]} if form["kind"] == "text" else facts)
-    form["gaps"] = as_words(gaps)
+    form["gaps"] = as_words(looked.gaps)
     form |= dict.fromkeys(WRITTEN, "")
     form |= dialect.said
-    counts = counted(lines, label, [*gaps])
+    counts = counted(lines, label, [*looked.gaps])
     form |= _classes_of("" if measures or slip else label, counts, view.head.whole)
-    looked = {
+    shown = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,
         "written": written(dialect, view.words),
         "classes": "" if measures or slip else _classes(counts, label, view.words),
-        "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
+        "gaps": [view.words("make.gap", word=word, names=names) for word, names in looked.gaps.items()],
         "doubts": [
             view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
             for why, n, cell in [*slips, *doubts({"kind": form["kind"]}, inputs)]
         ],
     }
-    return _confirm(form, _columns_of(facts, lines), slip, looked, labels=_slips(form, counts, view))
+    return _confirm(form, _columns_of(facts, lines), slip, shown, labels=_slips(form, counts, view))
+
+
+def _label(facts: Mapping[str, ColumnFacts]) -> Sequence[str]:
+    """The column that is predicted: a file has one."""
+    return [name for name in [label_column(facts)] if name is not None]
 
 
 def _classes_of(label: str, counts: Mapping[str, int], whole: bool) -> dict[str, str]:
@@ -170,9 +174,9 @@ def sending(view: View, _: str) -> Sending | None:
     target = number_target(form.get("target", "")) if predicts == "number" else {"kind": predicts}
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}
     left_out = [column.name for column in others if column.kind == OUT]
-    query["gaps"] = words_in(form.get("gaps", ""))
+    query["gaps"] = gaps = words_in(form.get("gaps", ""))
     query |= {name: form[name] for name in WRITTEN if form.get(name)}
-    made = {"name": name, "input": spec, "target": target, "leave_out": left_out}
+    made = {"name": name, "input": remembering(spec, gaps), "target": target, "leave_out": left_out}
     if unmeant:
         made["classes"] = [*_named_classes(form), *chosen(form)]
     elif predicts == "class":
@@ -293,16 +297,6 @@ def _columns_of(facts: Mapping[str, ColumnFacts], lines: Sequence[Sequence[str]]
         )
         for place, (name, fact) in enumerate(facts.items())
     ]
-
-
-def _phrases(facts: Mapping[str, ColumnFacts], label: str) -> dict[str, list[str]]:
-    """What cells of columns of numbers may say where nothing is known -> these columns; no names of classes."""
-    columns: dict[str, list[str]] = {}
-    for name, fact in facts.items():
-        for phrase in fact.phrases:
-            columns.setdefault(phrase, []).append(name)
-    classes = {} if facts[label].phrases else facts[label].values
-    return {phrase: names for phrase, names in columns.items() if phrase not in classes}
 
 
 def _kind(declared: Mapping[str, Any]) -> str:

@@ -45,6 +45,16 @@ def test_each_column_is_a_tensor_and_what_is_left_out_is_missing() -> None:
     assert read(column("city", "INT64", [7])).names == {1: {value_code("7"): "7"}}
 
 
+def test_a_word_for_a_gap_is_missing() -> None:
+    spec = TableInput.model_validate({**TABLE.model_dump(), "gaps": ["k.A."]})
+    cities = {"name": "city", "shape": [2], "datatype": "BYTES"}
+    for got in (
+        read(cities | {"data": ["k.A.", "Osaka"]}, spec=spec),
+        read(cities | {"parameters": {"binary_data_size": 17}}, behind=elements(b"k.A.", b"Osaka"), spec=spec),
+    ):
+        assert np.array_equal(got.rows[:, 1], [np.nan, OSAKA], equal_nan=True)
+
+
 def test_bytes_of_several_tensors_follow_in_their_order() -> None:
     ages, cities, members = np.array([31, np.nan]).tobytes(), elements(b"Kyoto", b""), b"\x01\x00"
     tensors = [

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from service.contract.body_limits import BodyLimits
 from service.contract.inputs import INPUT_SPEC
@@ -69,6 +70,18 @@ def test_what_is_left_out_null_or_blank_is_missing() -> None:
     assert np.isnan(cells([None] * 6)).all()
     assert np.isnan(cells({"city": "", "plan": "  ", "order id": ""})).all()
     assert read('[{"city": ""}]').names == {1: {}}
+
+
+def test_a_word_for_a_gap_is_missing_in_a_column_of_any_kind() -> None:
+    spec = INPUT_SPEC.as_stored({"kind": "table", "columns": COLUMNS, "gaps": ["k.A.", "なし"]})
+    named = read(json.dumps([[" k.A. "] * 6, ["なし"] * 6, [3, "k.A", "plus", "2026-11-29", True, 1]]), spec)
+    assert np.isnan(named.rows[:2]).all()
+    assert not np.isnan(named.rows[2]).any()
+    assert named.names == {1: {value_code("k.A"): "k.A"}}
+    with pytest.raises(InvalidContent, match=r'"k\.A\." is not a number'):
+        read('[{"age": "k.A."}]')
+    with pytest.raises(ValidationError, match='"plus" stands in gaps and in values'):
+        TableInput.model_validate({"kind": "table", "columns": COLUMNS, "gaps": ["plus"]})
 
 
 def test_a_value_is_its_cleaned_text() -> None:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter, ValidationError
 
 from service.contract.enums import CSV, JSON
-from service.contract.inputs import places_of
+from service.contract.inputs import gap_words_of, places_of
 from service.contract.resources import Model, Problem, Update
-from service.contract.tables import value_text
-from service.guessing.column_facts import gap_words
+from service.contract.tables import TableInput, value_text
 from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
 from service.guessing.csv_facts import by_cells, facts_of
 from service.guessing.csv_letters import ENCODING_NAMES, UTF8
+from service.guessing.gaps import look_through
 from service.guessing.label_column import label_column
 from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.web.client import Refused, Sending
@@ -125,12 +125,19 @@ def look(view: View) -> Answer:
     try:
         lines, dialect = view.head.cells(written_so)
         unknown = [name for name in lines[0] if name not in known] if lines else []
-        dialect = by_cells(lines, dialect, written_so)
-        facts = facts_of(lines, dialect=dialect, labels=unknown if places_of(model.input) else ())
+        spec = model.input
+        remembered = [*gap_words_of(spec)]
+        dialect = by_cells(lines, dialect, written_so, remembered)
+        labels = unknown if places_of(spec) else ()
+        looked = look_through(
+            lambda words: facts_of(lines, [*remembered, *words], dialect, labels),
+            lambda _: unknown,
+            [column.name for column in spec.columns if column.kind != "number"] if isinstance(spec, TableInput) else (),
+        )
     except Unguessable as fault:
         others = [] if several else _choices(label_column(unknown) or "", unknown)
         return ask(view.wrong(unreadable(fault, view.words)), others)
-    gaps = list(gap_words(facts)) if model.input.kind == "table" else []
+    facts, gaps = looked.facts, [*looked.gaps] if model.input.kind == "table" else []
     if not unknown or several:
         return ask(view, [], gaps, dialect)
     called = getattr(model.target, "names", None) or [""]
