@@ -173,6 +173,7 @@ def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decis
     decided: dict[str, Decision] = {}
     for update_id, batch_id, at in sorted(session.execute(back).all()):
         order = updates.retraction_of(session, batch_id)
+        order = order or updates.correcting(session, session.get_one(Batch, batch_id))
         by, reason = (order.by, order.reason) if order is not None else (None, None)
         decided[update_id] = Decision(by, at, reason or "Its batch was taken back.")
     live = select(Update.id, Deployment).join(Deployment, Deployment.version_id == Update.version_id)

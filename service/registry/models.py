@@ -17,7 +17,7 @@ from service.contract.requests import CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, Target, policy_of
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
-from service.registry import batches, paging, states
+from service.registry import batches, paging, updates
 from service.registry.callers import audit
 from service.registry.callers.reach import Reach
 from service.registry.sql.conditions import OPEN, RETRACTED
@@ -183,7 +183,7 @@ def archive(session: Session, model: Model) -> None:
     going = select(Update).where(Update.model_id == model.id, OPEN, Update.erase.is_(False))
     for update in session.scalars(going):
         if update.state == UpdateState.QUEUED:
-            states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="the model was archived")
+            updates.cancelled(session, update, reason="the model was archived")
         elif not update.cancel_requested:
             update.cancel_requested = True
             audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id, "the model was archived")

@@ -6,6 +6,7 @@ running -> queued (rescued | retried | handed back | put off)      failed | canc
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -57,7 +58,7 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         if update.trainings is not None:
             saves_of_ended(session).add((update.model_id, update.trainings))
         update.lease_until = update.progress = update.trainings = None
-        _settle(session, update)
+        settle(session, update.model_id, {*update.batches, *(update.adds or ())}, besides=update.id)
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)
@@ -80,12 +81,12 @@ def unsettle(session: Session, update: Update) -> None:
         batch.settled_at = None
 
 
-def _settle(session: Session, update: Update) -> None:
-    """Marks those of its batches as settled that only final updates name."""
+def settle(session: Session, model_id: int, ids: Collection[str], besides: str = "") -> None:
+    """Marks those of these batches of a model as settled that only final updates name, and the one `besides`."""
     unfinished = select(Update.batches, Update.adds)
-    unfinished = unfinished.where(Update.model_id == update.model_id, OPEN, Update.id != update.id)
+    unfinished = unfinished.where(Update.model_id == model_id, OPEN, Update.id != besides)
     busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
-    for batch in batches.by_id(session, sorted({*update.batches, *(update.adds or ())} - busy)):
+    for batch in batches.by_id(session, sorted({*ids} - busy)):
         batch.settled_at = clock(session)
 
 

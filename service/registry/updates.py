@@ -16,6 +16,7 @@ from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.ids import new_id
+from service.registry.rows import same_rows
 from service.registry.sql.database import among, clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, NamedBatch, Update, UpdateEvent, Version
@@ -149,23 +150,48 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
     return update
 
 
+def correcting(session: Session, batch: Batch) -> Update | None:
+    """The latest order to learn the corrected rows of a batch that was not live: that one is taken back with it."""
+    naming = select(Update).join(NamedBatch, NamedBatch.update_id == Update.id)
+    naming = naming.join(Batch, Batch.id == NamedBatch.batch_id).where(Batch.model_id == batch.model_id)
+    orders = naming.where(Batch.corrects == batch.id, Update.kind == UpdateKind.LEARN, Update.corrected.is_not(None))
+    return session.scalars(orders.order_by(Update.id.desc()).limit(1)).first()
+
+
 def cancelled(session: Session, update: Update, **detail: Any) -> None:
     """Cancels an update. The batches of a retraction are as before, unless they were to be erased; what would take
-    their place is taken back."""
+    their place is taken back. Where that is live by now, it stays, and the update ends by itself with nothing to do."""
+    if _brought(session, update):
+        update.cancel_requested = False
+        if update.state == UpdateState.RUNNING:
+            states.advance(session, update, UpdateState.QUEUED, "queued again: what it brings is live")
+        return
     states.advance(session, update, UpdateState.CANCELLED, "cancelled", **detail)
     if update.kind == UpdateKind.RETRACT and not update.erase:
         _mark(session, update, "its correction was cancelled")
 
 
+def _brought(session: Session, update: Update) -> Sequence[Batch]:
+    """What an update was to bring in the place of others and is live by now: another update, or a person, was first."""
+    return [batch for batch in batches.by_id(session, update.adds or ()) if batch.in_live]
+
+
 def _mark(session: Session, update: Update, reason: str) -> None:
-    """Marks the batches of a retraction, and those that take their place, as it and all others say by now."""
+    """Marks the batches of a retraction, and those that take their place, as it and all others say by now. One whose
+    rows count by another batch stays taken back."""
     model = session.get_one(Model, update.model_id)
-    for batch_id in dict.fromkeys([*sorted(update.batches), *(update.adds or ())]):
-        batch = session.get_one(Batch, batch_id)
-        if any(_takes_back(order, batch_id) for order in _retractions(session, batch_id)):
-            batches.retract(session, model, batch, reason)
-        else:
+    named = batches.by_id(session, list(dict.fromkeys([*sorted(update.batches), *(update.adds or ())])))
+    gone = [batch for batch in named if _is_taken_back(session, batch.id)]
+    for batch in gone:
+        batches.retract(session, model, batch, reason)
+    for batch in named:
+        if batch not in gone and same_rows.rows_elsewhere(session, batch) is None:
             batches.restore(session, model, batch)
+
+
+def _is_taken_back(session: Session, batch_id: str) -> bool:
+    """Whether any order says so."""
+    return any(_takes_back(order, batch_id) for order in _retractions(session, batch_id))
 
 
 def _takes_back(order: Update, batch_id: str) -> bool:
@@ -177,9 +203,13 @@ def _takes_back(order: Update, batch_id: str) -> bool:
 
 def cancel(session: Session, update: Update, reason: str = "") -> bool:
     """Cancels a queued update, or asks the worker of a running one to stop; -> whether it is cancelled already. Raises
-    Conflict when it is final."""
+    Conflict when it is final, and when what it brings is live by now."""
     if states.is_final(update):
         raise Conflict(f"Update {update.id} is {update.state} already.", state=update.state)
+    if live := _brought(session, update):
+        raise Conflict(f"Batch {live[0].id}, which update {update.id} brings, is live already. Let it end.")
+    if update.kind == UpdateKind.RETRACT and not update.erase:
+        _check_restores(session, update)
     model = session.get_one(Model, update.model_id)
     audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id, reason)
     detail = {"reason": reason} if reason else {}
@@ -191,13 +221,29 @@ def cancel(session: Session, update: Update, reason: str = "") -> bool:
     return False
 
 
+def _check_restores(session: Session, update: Update) -> None:
+    """Raises Conflict where rows that a retraction takes out of what is live came again: both would count."""
+    for batch in batches.by_id(session, update.batches):
+        again = same_rows.rows_elsewhere(session, batch) if batch.in_live else None
+        if again is not None and again.id not in (update.adds or ()):
+            raise Conflict(
+                f"The rows of batch {batch.id} came again as batch {again.id}: both would count. Let the update end, "
+                f"or take {again.id} back first.",
+                batch=again.id,
+            )
+
+
 def retry(session: Session, update: Update) -> None:
     """Queues a failed or cancelled update again, with fresh attempts; the batches of a retraction are marked again.
     Raises Conflict."""
     if not states.is_final(update):
         raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
-    if update.adds and update.state == UpdateState.CANCELLED and batches.taken_back(session, update):
-        raise Conflict(f"What update {update.id} was to correct was taken back since. Correct what is there now.")
+    if update.adds and update.state == UpdateState.CANCELLED:
+        model, gone = session.get_one(Model, update.model_id), batches.by_id(session, update.batches)
+        if any(b.retracted_at is not None and (not b.in_live or _is_taken_back(session, b.id)) for b in gone):
+            raise Conflict(f"What update {update.id} was to correct was taken back since. Correct what is there now.")
+        for batch in batches.by_id(session, update.adds):
+            batches.require_whole(session, model, batch)
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
     if update.kind == UpdateKind.RETRACT:
         _mark(session, update, update.reason or "")

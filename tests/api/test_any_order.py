@@ -19,10 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 from sqlalchemy import update as sql_update
 
-from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState
+from service.contract.enums import Action, Outcome, Promotion, UpdateKind, UpdateState
 from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, LeaseLost
 from service.registry import batches, disputes, leases, models, states
+from service.registry.callers import audit
 from service.registry.sql.tables import ApiKey, Batch, Deployment, Dispute, Update, Version
 from service.runtime import Runtime
 from service.settings import Settings
@@ -53,6 +54,9 @@ class ABatch:
     retracted: bool = False
     erased: bool = False
     rejected: bool = False
+    corrects: str | None = None
+    instead: tuple[str, ...] = ()
+    """Which were taken back when it came."""
 
 
 @dataclass
@@ -129,6 +133,61 @@ class Expected:
         clean = not any(self.batches[batch].retracted for batch in self.versions[number - 1])
         return clean and number not in self.erased and number != self.live
 
+    def brought(self, order: AnUpdate) -> bool:
+        """Whether what it was to bring is live."""
+        return bool(self.learned() & {*order.adds})
+
+    def would_count_twice(self, order: AnUpdate) -> bool:
+        """Whether rows that it takes out of what is live came again."""
+        restores = order.kind == "retract" and not order.erase and order.state in ("queued", "running")
+        live = self.learned() & {*order.batches} if restores else ()
+        return any(self.elsewhere(batch) not in (None, *order.adds) for batch in live)
+
+    def must_stay(self, batch: str) -> bool:
+        """Whether what was taken back is out of what is live, or another order takes it back."""
+        others = (o for o in self.updates.values() if o.kind == "retract" and (o.erase or o.state != "cancelled"))
+        return batch not in self.learned() or any(batch in other.batches for other in others)
+
+    def claimable(self) -> bool:
+        return any(order.state == "queued" for order in self.updates.values())
+
+    def add(self, name: str, kind: int, corrects: str | None = None) -> None:
+        gone = tuple(batch for batch, each in self.batches.items() if each.retracted)
+        self.batches.setdefault(name, ABatch(kind, corrects=corrects, instead=gone))
+
+    def in_place_of(self, batch: str) -> str | None:
+        """The newest of its corrections that stands."""
+        return max((b for b in self.tree(batch) - {batch} if not self.batches[b].retracted), default=None)
+
+    def elsewhere(self, batch: str) -> str | None:
+        """Another batch by which its rows count: of its own corrections, or one of two of which the later came while
+        the other was taken back."""
+        first = batch
+        while (before := self.batches[first].corrects) is not None:
+            first = before
+        for other, each in self.batches.items():
+            same = each.kind == self.batches[first].kind and not each.erased
+            same = same and (other in self.batches[first].instead or first in each.instead)
+            if not self.batches[first].erased and (same or other == first):
+                has = self.in_place_of(other) if each.retracted else other
+                if has not in (None, batch):
+                    return has
+        return None
+
+    def first(self, batch: str) -> int:
+        """What its rows were before any correction."""
+        while (before := self.batches[batch].corrects) is not None:
+            batch = before
+        return self.batches[batch].kind
+
+    def tree(self, batch: str) -> set[str]:
+        """A batch with all that correct it, one another's corrections among them."""
+        corrected, more = {batch}, {batch}
+        while more:
+            more = {b for b, each in self.batches.items() if each.corrects in more} - corrected
+            corrected |= more
+        return corrected
+
     def holder(self, key: str | None) -> str | None:
         """The first of the keys that took one another's place up to this one."""
         while key in self.keys and (before := self.keys[key].after) is not None:
@@ -192,9 +251,14 @@ class AnyOrder(RuleBasedStateMachine):
         answer = self.allowed(self.some_key(number), "learn", "POST", f"{PATH}/batches", rows)
         if answer is None:
             return
-        known = [b for b, each in self.expected.batches.items() if each.kind == kind and not each.retracted]
-        assert (answer.status_code, answer.json()["id"] in known) == ((200, True) if known else (201, False))
-        self.expected.batches.setdefault(answer.json()["id"], ABatch(kind))
+        mine = self.expected
+        same = [batch for batch, each in mine.batches.items() if each.kind == kind and not each.erased]
+        known = [batch for batch in same if not mine.batches[batch].retracted]
+        if not known and any(mine.in_place_of(batch) for batch in same):
+            assert answer.status_code == 409, answer.text
+            return
+        assert (answer.status_code, answer.json().get("id") in known) == ((200, True) if known else (201, False))
+        mine.add(answer.json()["id"], kind)
 
     @precondition(lambda self: self.expected.batches)
     @rule(number=which, named=st.booleans())
@@ -243,7 +307,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=which)
     def correct(self, number: int) -> None:
         mine, batch = self.expected, self.some_batch(number)
-        body = {"rows": {"0": "b" if mine.batches[batch].kind < KINDS else None}, "reason": "looked again"}
+        corrected = mine.batches[batch].kind // KINDS
+        if corrected > 3:
+            return  # one row is left
+        rows = {str(corrected - 1): None} if corrected else {"0": "b"}
+        body = {"rows": rows, "reason": "looked again"}
         answer = self.allowed(self.some_key(number), "promote", "POST", f"{PATH}/batches/{batch}/corrections", body)
         brought = any(batch in order.adds and order.state not in ENDED for order in mine.updates.values())
         if answer is None or mine.batches[batch].retracted or brought:
@@ -254,11 +322,11 @@ class AnyOrder(RuleBasedStateMachine):
             return
         assert answer.status_code == 202, answer.text
         live = mine.state_of(batch) == "learned"
-        orders = [mine.updates[order] for order in self.ordered(1 if live else 2)]
-        assert [order.kind for order in orders] == (["retract"] if live else ["retract", "learn"])
+        order = mine.updates[self.ordered(1)[0]]
+        assert order.kind == ("retract" if live else "learn")
+        [new] = order.adds if live else order.batches
+        mine.add(new, mine.batches[batch].kind + KINDS, corrects=batch)
         mine.batches[batch].retracted = True
-        [new] = orders[0].adds if live else orders[1].batches
-        mine.batches[new] = ABatch(mine.batches[batch].kind + KINDS)
 
     @precondition(lambda self: self.expected.updates)
     @rule(number=which)
@@ -266,8 +334,9 @@ class AnyOrder(RuleBasedStateMachine):
         name, order, answer = self.asked_of_an_update(number, "cancel")
         if answer is None:
             return
-        assert answer.status_code == {"queued": 200, "running": 202}.get(order.state, 409), answer.text
-        if order.state == "queued":
+        late = self.expected.brought(order) or self.expected.would_count_twice(order)
+        assert answer.status_code == (409 if late else {"queued": 200, "running": 202}.get(order.state, 409)), answer
+        if order.state == "queued" and not late:
             self.cancelled(name)
 
     def asked_of_an_update(self, number: int, what: str) -> tuple[str, AnUpdate, Any | None]:
@@ -278,8 +347,12 @@ class AnyOrder(RuleBasedStateMachine):
         return name, order, self.allowed(self.some_key(number), scope, "POST", f"/v1/updates/{name}/{what}")
 
     def cancelled(self, name: str) -> None:
-        """What a retraction took back comes back, unless another one takes it back or it was to be erased."""
+        """What a retraction took back comes back, unless another one takes it back or it was to be erased. One whose
+        rows are live by now is not cancelled."""
         order = self.expected.updates[name]
+        if self.expected.brought(order):
+            order.state = "queued"
+            return
         order.state = "cancelled"
         if order.kind == "retract" and not order.erase:
             self.marked(order)
@@ -288,9 +361,14 @@ class AnyOrder(RuleBasedStateMachine):
         """Its batches are taken back, or are not, as all orders together say."""
         mine = self.expected
         naming = [other for other in mine.updates.values() if other.kind == "retract"]
-        for batch in [*order.batches, *order.adds]:
-            taken = (o.batches if o.erase or o.state != "cancelled" else o.adds for o in naming)
-            mine.batches[batch].retracted = any(batch in names for names in taken)
+        taken = [batch for o in naming for batch in (o.batches if o.erase or o.state != "cancelled" else o.adds)]
+        named = [*order.batches, *order.adds]
+        for batch in named:
+            if batch in taken:
+                mine.batches[batch].retracted = True
+        for batch in named:
+            if batch not in taken and mine.batches[batch].retracted and mine.elsewhere(batch) is None:
+                mine.batches[batch].retracted = False
 
     @precondition(lambda self: self.expected.updates)
     @rule(number=which)
@@ -299,7 +377,8 @@ class AnyOrder(RuleBasedStateMachine):
         _, order, answer = self.asked_of_an_update(number, "retry")
         if answer is None:
             return
-        late = order.adds and order.state == "cancelled" and any(mine.batches[b].retracted for b in order.batches)
+        gone = [batch for batch in order.batches if mine.batches[batch].retracted]
+        late = order.adds and order.state == "cancelled" and any(mine.must_stay(batch) for batch in gone)
         if order.state not in ("failed", "cancelled") or late:
             assert answer.status_code == 409, answer.text
         elif order.kind == "learn" and self.waiting() >= MOST_QUEUED:
@@ -337,6 +416,25 @@ class AnyOrder(RuleBasedStateMachine):
             mine.deployed += [(after, before) for before, after in reversed(mine.way[-steps:]) if before is not None]
             del mine.way[-steps:]
             mine.live, mine.manual = target, True
+
+    @precondition(lambda self: self.running is None)
+    @rule()
+    def archive_and_restore(self) -> None:
+        """What waits is cancelled, unless it erases: then the model stays archived until that has ended."""
+        mine = self.expected
+        waiting = [name for name, order in mine.updates.items() if order.state == "queued"]
+        if any(mine.updates[name].erase for name in waiting):
+            return
+        assert self.call(OPERATOR, "DELETE", PATH).status_code == 204
+        for name in waiting:
+            self.cancelled(name)
+        left = any(mine.updates[name].state == "queued" for name in waiting)
+        assert self.call(OPERATOR, "POST", f"{PATH}/restore").status_code == (409 if left else 200)
+        if left:  # what they bring was live already: each ends with nothing to do
+            while mine.claimable():
+                self.claim()
+                self.finish(Outcome.PASS, False, False)
+            assert self.call(OPERATOR, "POST", f"{PATH}/restore").status_code == 200
 
     @rule(manual=st.booleans())
     def set_promotion(self, manual: bool) -> None:
@@ -390,6 +488,7 @@ class AnyOrder(RuleBasedStateMachine):
         if expire:
             with self.runtime.database.writing() as session:
                 session.execute(sql_update(ApiKey).where(ApiKey.id == name).values(expires_at=1.0))
+                audit.record(session, Action.KEY_REPLACED, None, name)  # by it processes know that they have to look
         else:
             assert self.call(OPERATOR, "DELETE", f"/v1/keys/{name}").status_code == 204
         self.expected.keys[name].good = False
@@ -564,6 +663,24 @@ class AnyOrder(RuleBasedStateMachine):
             assert [(numbers.get(m.previous_id), numbers[m.version_id]) for m in moves] == mine.deployed
             shown = disputes.resources_of(session, digits, session.scalars(select(Dispute)).all())
             assert {each.id: each.state for each in shown} == {d: mine.state_of_dispute(d) for d in mine.disputes}
+
+    @invariant()
+    def no_row_counts_twice_or_is_lost(self) -> None:
+        """Rows, as they came or corrected, are in a version and among what waits once at most, and not at all only
+        where somebody took them back; and of what is taken back and live there is an order that takes it out, or that
+        can be tried again."""
+        mine = self.expected
+        plain = [o for o in mine.updates.values() if o.kind == "retract" and not o.adds]
+        for kind in range(KINDS):
+            of_kind = {batch for batch in mine.batches if mine.first(batch) == kind}
+            assert all(len(learned & of_kind) <= 1 for learned in mine.versions)
+            standing = [b for b in of_kind if not mine.batches[b].retracted]
+            ordered = any(of_kind & {*o.batches} and (o.erase or o.state != "cancelled") for o in plain)
+            assert len(standing) == 1 or (not standing and (ordered or not of_kind)), f"{standing} of {of_kind}"
+        for batch in mine.learned():
+            naming = [o for o in mine.updates.values() if o.kind == "retract" and batch in o.batches]
+            ways = any(o.state in ("queued", "running", "failed") or o.erase for o in naming)
+            assert ways or not mine.batches[batch].retracted, f"{batch} is taken back, and nothing takes it out"
 
     def teardown(self) -> None:
         settings = self.runtime.settings

@@ -150,9 +150,8 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["corrects"] == batch
     assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
     [new] = update["batches"]
-    taking = api.ok("GET", f"{MODEL}/updates")["items"][1]
-    assert taking["kind"] == "retract"
-    assert taking["corrected"] == update["corrected"] == {"batch": batch, "by": new, "changed": 1, "taken_out": 0}
+    assert [each["id"] for each in api.ok("GET", f"{MODEL}/updates")["items"]] == [update["id"]]
+    assert update["corrected"] == {"batch": batch, "by": new, "changed": 1, "taken_out": 0}
     [again] = correct(api, new, {"0": "a"}).json()["batches"]
     assert [api.ok("GET", f"{MODEL}/batches/{old}")["corrected_by"] for old in (batch, new)] == [again, again]
     new = again
@@ -160,6 +159,97 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert (refused.status_code, refused.json()["batch"]) == (409, new)
     assert refused.json()["detail"].endswith("Correct that one.")
     assert not spoken(refused.json()["detail"], "ja").isascii()
+
+
+def states(api: Api, *ids: str) -> list[str]:
+    return [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in ids]
+
+
+def test_rows_of_a_batch_that_waits_count_once_whatever_is_cancelled_or_tried_again(api: Api, batch: str) -> None:
+    """Everything that a correction has queued can be cancelled, one by one: no old row comes back beside its own
+    correction, not even where an earlier retraction of the batch is tried again and cancelled anew."""
+    taking = api.ok("POST", f"{MODEL}/retractions", {"batches": [batch], "reason": "all wrong?"})
+    api.ok("POST", f"/v1/updates/{taking['id']}/cancel")
+    [new] = correct(api, batch, {"0": "b"}).json()["batches"]
+    queued = [each["id"] for each in api.ok("GET", f"{MODEL}/updates?state=queued")["items"]]
+    for name in queued:
+        api.ok("POST", f"/v1/updates/{name}/cancel")
+        assert states(api, batch, new) == ["retracted", "pending"]
+    for what in ("retry", "cancel"):
+        api.ok("POST", f"/v1/updates/{taking['id']}/{what}")
+        assert states(api, batch, new) == ["retracted", "pending"], what
+    update = api.ok("POST", f"{MODEL}/updates", {"batches": "pending"})
+    assert update["batches"] == [new]
+
+
+def test_a_cancelled_retraction_does_not_bring_back_rows_that_came_again(api: Api, batch: str) -> None:
+    taking = api.ok("POST", f"{MODEL}/retractions", {"batches": [batch], "reason": "all wrong?"})
+    again = api.ok("POST", f"{MODEL}/batches", ROWS)["id"]
+    api.ok("POST", f"/v1/updates/{taking['id']}/cancel")
+    assert states(api, batch, again) == ["retracted", "pending"]
+
+
+def test_a_retraction_from_what_is_live_goes_on_once_its_rows_came_again(api: Api, batch: str) -> None:
+    """Otherwise both would count."""
+    make_version(api.runtime, learned=[batch])
+    taking = api.ok("POST", f"{MODEL}/retractions", {"batches": [batch], "reason": "all wrong?"})
+    again = api.ok("POST", f"{MODEL}/batches", ROWS)["id"]
+    refused = api("POST", f"/v1/updates/{taking['id']}/cancel")
+    assert (refused.status_code, refused.json()["batch"]) == (409, again), refused.text
+    assert not spoken(refused.json()["detail"], "ja").isascii()
+    back = api.ok("POST", f"{MODEL}/retractions", {"batches": [again], "reason": "twice"})
+    api.ok("POST", f"/v1/updates/{taking['id']}/cancel")
+    assert states(api, batch, again) == ["learned", "retracted"]
+    api.ok("POST", f"/v1/updates/{back['id']}/cancel")
+    assert states(api, batch, again) == ["learned", "retracted"]
+
+
+def test_rows_that_were_sent_twice_on_purpose_both_come_back(api: Api, batch: str) -> None:
+    twice = api.ok("POST", f"{MODEL}/batches", {**ROWS, "again": True})["id"]
+    for each in (batch, twice):
+        taking = api.ok("POST", f"{MODEL}/retractions", {"batches": [each], "reason": "all wrong?"})
+        api.ok("POST", f"/v1/updates/{taking['id']}/cancel")
+        assert states(api, batch, twice) == ["pending", "pending"]
+
+
+def test_a_model_that_comes_back_from_the_archive_has_no_half_of_a_correction(api: Api, batch: str) -> None:
+    """Nothing could have undone that: not the correction tried again, and no other one."""
+    make_version(api.runtime, learned=[batch])
+    first = correct(api, batch, {"0": "b"}).json()
+    api.ok("DELETE", MODEL)
+    api.ok("POST", f"{MODEL}/restore")
+    assert states(api, batch, *first["adds"]) == ["learned", "retracted"]
+    api.ok("POST", f"/v1/updates/{first['id']}/retry")
+    assert states(api, batch, *first["adds"]) == ["retracted", "pending"]
+
+
+def test_a_correction_whose_rows_are_live_by_now_is_not_cancelled(api: Api, batch: str) -> None:
+    """Another update learned them while it waited to be tried again: cancelled, it would take back what is live."""
+    make_version(api.runtime, learned=[batch])
+    first = correct(api, batch, {"0": "b"}).json()
+    [new] = first["adds"]
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, batch).in_live, session.get_one(Batch, new).in_live = False, True
+    refused = api("POST", f"/v1/updates/{first['id']}/cancel")
+    assert refused.status_code == 409, refused.text
+    assert not spoken(refused.json()["detail"], "ja").isascii()
+    with api.runtime.database.writing() as session:  # asked before they were live
+        update = session.get_one(Update, first["id"])
+        update.state, update.cancel_requested = UpdateState.RUNNING, True
+        updates.cancelled(session, update)
+        assert (update.state, update.cancel_requested) == (UpdateState.QUEUED, False)
+    assert states(api, batch, new) == ["retracted", "learned"]
+
+
+def test_a_cancelled_correction_whose_rows_were_deleted_is_not_tried_again(api: Api, batch: str) -> None:
+    make_version(api.runtime, learned=[batch])
+    first = correct(api, batch, {"0": "b"}).json()
+    api.ok("POST", f"/v1/updates/{first['id']}/cancel")
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, first["adds"][0]).kept_rows = 0
+    refused = api("POST", f"/v1/updates/{first['id']}/retry")
+    assert (refused.status_code, refused.json()["batch"]) == (409, first["adds"][0]), refused.text
+    assert states(api, batch) == ["learned"]
 
 
 def test_rows_that_were_corrected_are_refused_when_they_come_again(api: Api, batch: str) -> None:

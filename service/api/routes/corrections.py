@@ -25,7 +25,7 @@ from service.errors import Conflict, Erased, InvalidContent
 from service.intake.near import near_matches
 from service.learning.data.rows import EXAM_ROWS, LEARNING_ROWS, NUMBER_EXAM_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_batch
-from service.registry import batches, models, updates
+from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
 from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
@@ -162,15 +162,13 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
             quotas.require_turn(session, model, shared.runtime.settings)
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
-            live = old.in_live
             reason, made = order.reason or None, _correction(old, accepted, rights)
-            adds = [accepted.id] if live else None
-            taking = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=adds, corrected=made)
-            update = updates.enqueue(session, model, taking, by)
-            if not live:
-                update = updates.enqueue(
-                    session, model, Order(UpdateKind.LEARN, [accepted.id], reason=reason, corrected=made), by
-                )
+            if old.in_live:
+                due = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=[accepted.id], corrected=made)
+            else:  # nothing has to be taken out of what is live, and nothing will learn the old batch any more
+                due = Order(UpdateKind.LEARN, [accepted.id], reason=reason, corrected=made)
+                states.settle(session, model.id, [old.id])
+            update = updates.enqueue(session, model, due, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 
         return act

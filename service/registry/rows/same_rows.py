@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.contract.enums import Action
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, Model
+from service.registry.sql.tables import AuditEntry, Batch, Model
+
+_AGE = attrgetter("received_at", "id")
 
 
 def in_place_of(session: Session, batch: Batch) -> Batch | None:
@@ -31,6 +35,36 @@ def corrected_by(session: Session, gone: Sequence[Batch]) -> dict[str, str]:
         if corrects is not None and (has := batch if retracted_at is None else now.get(batch)):
             now.setdefault(corrects, has)
     return {batch.id: now[batch.id] for batch in gone if batch.id in now}
+
+
+def rows_elsewhere(session: Session, batch: Batch) -> Batch | None:
+    """Another batch by which the rows of one that was taken back count all the same, as they came or corrected: of its
+    own corrections, or one that came while the other was taken back; None where none does. Who sent rows again while
+    they counted meant that."""
+    first = batch
+    while first.corrects is not None:
+        first = session.get_one(Batch, first.corrects)
+    if not first.digest or batch.retracted_at is None:
+        return None
+    query = select(Batch).where(Batch.model_id == batch.model_id, Batch.digest == first.digest).order_by(Batch.id)
+    for came in session.scalars(query):
+        if came is first or (came.source == first.source and _came_in_place(session, *sorted([first, came], key=_AGE))):
+            has = came if came.retracted_at is None else in_place_of(session, came)
+            if has is not None and has is not batch:
+                return has
+    return None
+
+
+def _came_in_place(session: Session, old: Batch, new: Batch) -> bool:
+    """Whether the older of two batches was taken back when the other one came. The mark may be gone since; the audit
+    has each change of it."""
+    name = session.get_one(Model, old.model_id).name
+    rows = select(AuditEntry.action).where(AuditEntry.model == name).order_by(AuditEntry.id.desc()).limit(1)
+    came = select(AuditEntry.id).where(AuditEntry.model == name, AuditEntry.subject == new.id)
+    came = came.where(AuditEntry.action == Action.BATCH_RECEIVED).limit(1)
+    marks = AuditEntry.action.in_((Action.BATCH_RETRACTED, Action.BATCH_RESTORED))
+    last = rows.where(AuditEntry.subject == old.id, marks, AuditEntry.id < came.scalar_subquery())
+    return session.scalar(last) == Action.BATCH_RETRACTED
 
 
 def corrected_before(session: Session, model: Model, digest: str, source: str | None) -> tuple[Batch, Batch] | None:

@@ -84,8 +84,6 @@ def _became(update: Update, words: Words) -> str:
         return words(f"update.{update.state}")
     if update.challenges is not None:
         return words("update.lost")
-    if update.corrected is not None and update.kind is UpdateKind.RETRACT:
-        return words("update.replaced")
     return words("update.taken_back" if update.kind is UpdateKind.RETRACT else "update.succeeded")
 
 

@@ -81,8 +81,6 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
                 "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "
                 "have no label."
             )
-        elif model.archived_at is None and update.corrected is not None and update.adds is None:
-            update.why = "The live version had not learned it, so an update of its own learns the corrected rows."
         elif model.archived_at is None:
             update.why = "The live version holds nothing of these batches, so no new version was needed."
             update.why += unlearned.how_to_learn(session, model)
