@@ -161,6 +161,10 @@ def _line(key: contract_keys.Key) -> str:
         end = f"{'until' if key.good else 'ended'} {key.expires_at:%Y-%m-%d %H:%M} UTC"
     else:
         end = "without end"
-    shares = {"requests a second": key.rate, "bytes of batches": key.bytes, "updates that wait": key.queued}
-    own = "".join(f", {amount(most)} {what}" for what, most in shares.items() if most is not None)
+    shares = (
+        (key.rate, "request", "a second"),
+        (key.bytes, "byte", "of batches"),
+        (key.queued, "update", "in the queue"),
+    )
+    own = "".join(f", {amount(n)} {of}{'' if n == 1 else 's'} {rest}" for n, of, rest in shares if n is not None)
     return f"{key.id} {key.prefix}… {key.name!r}: {', '.join(key.scopes)} {where}{own}, {end}"

@@ -44,7 +44,9 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     secret = made.out.removesuffix("\n")
     assert secret.startswith("tsuika_")
     assert "\n" not in secret
-    may = "'till 7': predict, learn on digits, 50 requests a second, 1,000,000 bytes of batches, 20 updates that wait"
+    may = (
+        "'till 7': predict, learn on digits, 50 requests a second, 1,000,000 bytes of batches, 20 updates in the queue"
+    )
     assert f"{may}, without end" in made.err
     assert unopened.any_key(url)
     assert (status(beside, secret), status(beside, "")) == (200, 401)
@@ -73,6 +75,8 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     for word in (secret, newer.out.strip()):
         hidden = word[-20:]
         assert hidden not in "\n".join([caplog.text, *listed, *lines, made.err, newer.err])
+    assert main(["keys", "create", "slow", "--scopes", "predict", "--rate", "1", "--queued", "1"]) == DONE
+    assert ", 1 request a second, 1 update in the queue, without end" in capsys.readouterr().err
 
 
 def test_a_command_that_cannot_be_says_which_option_is_wrong(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:
