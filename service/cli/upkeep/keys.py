@@ -149,7 +149,8 @@ def _create(opened: Database, order: CreateKey, as_json: bool) -> None:
 
 def _at(member: str, sentence: str) -> InvalidContent:
     """The refusal of a member of the request, by its name on the command line."""
-    return InvalidContent(f"{'NAME' if member == 'name' else '--' + member.replace('_', '-')}: {sentence}")
+    option = {"name": "NAME", "expires_at": "--days"}.get(member, f"--{member.replace('_', '-')}")
+    return InvalidContent(f"{option}: {sentence}")
 
 
 def _line(key: contract_keys.Key) -> str:

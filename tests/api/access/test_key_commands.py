@@ -89,6 +89,7 @@ def test_a_command_that_cannot_be_says_which_option_is_wrong(beside: Api, capsys
         (["create", "x", "--scopes", "learn", "--bytes", "0"], "--bytes"),
         (["create", "x", "--scopes", "learn", "--days", "-1"], "--days"),
         (["create", "x", "--scopes", "learn", "--days", "nan"], "--days"),
+        (["create", "x", "--scopes", "learn", "--days", "1e-12"], "--days: That moment has passed"),
         (["create", "--replaces", "key_1"], "--replaces"),
         (["create", "x", "--scopes", "learn", "--overlap-hours", "-1"], "--overlap-hours"),
         (["create", "x", "--scopes", "learn", "--overlap-hours", "4"], "--overlap-hours"),
