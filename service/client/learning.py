@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -92,6 +92,7 @@ class Learning(Handle):
         Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
+        _check_names(options.get("new_classes"))
         inputs, labels = in_a_list(inputs), in_a_list(labels)
         made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
@@ -220,7 +221,8 @@ class Learning(Handle):
                 "Which labels or numbers belong to these rows? Give them, too: push(rows, labels). Rows that name "
                 'their cells, as dicts and frames do, may hold them: target="...".'
             )
-        meant = guessed.classes if (named := options.get("new_classes")) == "allow" else several(named)
+        named = options.get("new_classes")
+        meant = guessed.classes if named == "allow" else several(named)
         if near := {name: like for name, like in likely_slips(guessed.classes).items() if name not in meant}:
             raise UnknownLabels.likely_slips(near, guessed.slips)
         out = given(leave_out=[*columns_named(options.get("leave_out"))] or None)
@@ -303,6 +305,7 @@ class Learning(Handle):
 
     async def _meant(self, new_classes: NewClasses | str | Sequence[str] | None) -> str | None:
         """A word as it is. Names are declared, but for those of a first batch, which brings its classes."""
+        _check_names(new_classes)
         if new_classes is None or isinstance(new_classes, str):
             return new_classes
         if (await self.info()).classes:
@@ -315,3 +318,12 @@ class Learning(Handle):
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
         update = await self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
         return update if wait is None else await until_final(self._transport, update, wait, on_progress)
+
+
+def _check_names(new_classes: Any) -> None:
+    """Raises ValueError for what is neither a word nor names, such as True."""
+    if new_classes is not None and not isinstance(new_classes, Iterable):
+        raise ValueError(
+            f'new_classes={new_classes!r} names no class. "allow" takes all labels that are new, and '
+            'new_classes=["8", "9"] these alone.'
+        )

@@ -142,6 +142,8 @@ class Result:
         name, steps = self.update.model, dict[str, str]()
         if self.can_roll_back:
             steps["Undo"] = f'client.model("{name}").rollback("why")'
+        elif self.update.kind is UpdateKind.RETRACT:
+            steps |= self._undone(f'client.model("{name}")')
         if self.verdict is Verdict.HELD:
             steps["Make it live"] = f'client.model("{name}").promote({self.version}, "why")'
         if self.verdict is Verdict.SUPERSEDED:
@@ -159,6 +161,14 @@ class Result:
             steps["Take the rows back"] = f'client.model("{name}").retract({self.to_take_back}, "why")'
         if self.verdict is not None:
             steps["Page"] = self.page
+        return steps
+
+    def _undone(self, model: str) -> dict[str, str]:
+        """What undoes a retraction or a correction: no rollback does, for what was taken back does not return."""
+        made = self.update.corrected
+        steps = {"Undo": f'{model}.correct("{made.by}", {{row: before}}, "why")'} if made and made.changed else {}
+        if made is None or made.taken_out:
+            steps["Send what was taken out again" if steps else "Undo"] = f"{model}.push(rows, labels)"
         return steps
 
     def __repr__(self) -> str:

@@ -154,6 +154,17 @@ def test_a_misspelt_label_is_an_error_and_nothing_is_stored(flowers: RemoteModel
     assert [batch.id for batch in flowers.batches()] == before
 
 
+def test_new_classes_that_are_no_names_are_refused_in_a_sentence(flowers: RemoteModel, client: Client) -> None:
+    yes: Any = True
+    for model in (flowers, client.model("never-made")):
+        with pytest.raises(ValueError, match="new_classes=True names no class"):
+            model.push(*corners(0), new_classes=yes)
+    with pytest.raises(ValueError, match="names no class"):
+        flowers.update(*corners(0), new_classes=yes)
+    with pytest.raises(NotFound):
+        client.model("never-made").info()
+
+
 def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     model = client.model("halfway")
     good = pandas.DataFrame(rents())

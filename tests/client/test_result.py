@@ -144,6 +144,15 @@ def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
     assert step(REPORT, "labels contradict", verdict="superseded") == []
 
 
+CORRECTED = {"batch": "bat_1", "by": "bat_2", "changed": 0, "taken_out": 0}
+
+
+def test_what_undoes_a_correction_names_the_batch_that_has_the_rows_now() -> None:
+    made = result(kind="retract", corrected={**CORRECTED, "changed": 2}).next_steps
+    assert made["Undo"] == 'client.model("digits").correct("bat_2", {row: before}, "why")'
+    assert result(kind="retract").next_steps["Undo"] == 'client.model("digits").push(rows, labels)'
+
+
 def test_a_result_names_the_ways_that_there_are() -> None:
     for members, steps in [
         ({}, ["Undo", "Page"]),
@@ -152,7 +161,13 @@ def test_a_result_names_the_ways_that_there_are() -> None:
         ({"verdict": "held"}, ["Make it live", "Take the rows back", "Page"]),
         ({"verdict": "superseded"}, ["Learn it again", "Take the rows back", "Page"]),
         ({"verdict": None, "state": "failed"}, ["Try it again"]),
-        ({"kind": "retract"}, ["Page"]),
+        ({"kind": "retract"}, ["Undo", "Page"]),
+        ({"kind": "retract", "corrected": {**CORRECTED, "changed": 2}}, ["Undo", "Page"]),
+        ({"kind": "retract", "corrected": {**CORRECTED, "taken_out": 1}}, ["Undo", "Page"]),
+        (
+            {"kind": "retract", "corrected": {**CORRECTED, "changed": 2, "taken_out": 1}},
+            ["Undo", "Send what was taken out again", "Page"],
+        ),
     ]:
         assert list(result(**members).next_steps) == steps, members
 

@@ -192,7 +192,10 @@ def test_a_batch_that_was_taken_back_is_not_said_to_be_left_out(person: Person) 
     make_version(person.api.runtime, seed=2, learned=[one], promote=False)
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [one]})
     assert "It lacks" not in person.looks("/models/digits/versions/2/promote").text
-    assert "It has learned rows that were taken back" in person.looks("/models/digits/versions/3/promote").text
+    assert (
+        "It has learned rows that were corrected or taken back since"
+        in person.looks("/models/digits/versions/3/promote").text
+    )
 
 
 def test_a_stopped_version_that_learned_what_was_taken_back_is_learned_again_and_never_offered(person: Person) -> None:
@@ -208,7 +211,7 @@ def test_a_stopped_version_that_learned_what_was_taken_back_is_learned_again_and
     page = "/models/digits/versions/2"
     assert f'href="{page}/promote"' in person.looks(page).text
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [bad]})
-    barred = "It has learned rows that were taken back since, so it cannot be made live."
+    barred = "It has learned rows that were corrected or taken back since, so it cannot be made live."
     shown = person.looks(page).text
     assert (barred in shown, f'href="{page}/promote"' in shown) == (True, False)
     assert person.api("POST", "/v1/models/digits/deployments", {"version": 2, "reason": "x"}).status_code == 409
@@ -336,7 +339,14 @@ def test_a_correction_is_told_as_one_with_the_batch_that_has_the_rows(person: Pe
         shown = person.looks(page).text
         assert told in shown, page
         assert "It learns one batch" not in shown, page
+        assert ("What was taken out comes back where it is sent again." in shown) == (page != "/models/digits/updates")
+        assert "correct the rows there once more" not in shown, "none got another label"
     assert f'href="/models/digits/batches/{new}"' in person.looks(f"/updates/{update['id']}").text
+    with person.api.runtime.database.writing() as session:
+        changed = session.get_one(Update, update["id"])
+        changed.corrected = {**(changed.corrected or {}), "changed": 1, "taken_out": 0}
+    undo = "To undo that, correct the rows there once more, to what they said before."
+    assert undo in person.looks(f"/updates/{update['id']}").text
     assert f'href="/models/digits/batches/{new}"' in person.looks(f"/models/digits/batches/{batch}").text
     assert f'href="/models/digits/batches/{batch}"' in person.looks(f"/models/digits/batches/{new}").text
 

@@ -122,7 +122,7 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
     most, in_all = policy.intrudes.max_taken, harm.in_all
     if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
-        what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {_newly(in_all, most)}."
+        what = f"Its method or settings answer old rows far worse: of {trusted_rows(harm.rows)} {_newly(in_all, most)}."
         remedy = "Learn these rows by the method of the live version, or promote this one."
         figures = _changed(harm.rows, in_all) | ({} if measured.live is None else {"beside": measured.live})
         return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=figures)
@@ -166,7 +166,7 @@ def intrudes(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
         own = "is a class of its own" if len(harm.intruders) == 1 else "are classes of their own"
         shown = f"nothing shows that {listed(harm.intruders, quote=True)} {own}"
         beside = f" {BESIDE_SETTINGS}" if measured.resettled else ""
-        what = f"Of {rows(harm.rows)} {_newly(taken, rule.max_taken)}, and {shown}.{beside}"
+        what = f"Of {trusted_rows(harm.rows)} {_newly(taken, rule.max_taken)}, and {shown}.{beside}"
         remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
         figures = _changed(harm.rows, taken) | {"classes": [*harm.intruders]}
         return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy, figures=figures)
@@ -286,11 +286,15 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
-        fell = f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
+        lead = f"leads the next best one by {whole_percent(margins.after)} of the usual lead, before by"
+        fell = f"(in the median the right answer {lead} {whole_percent(margins.before)})"
         of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly {fell}"
         back = _back(worst, lambda s: s.narrowed(name))
         back = replace(back, said=whole_percent(back.lost / margins.drop))  # no sentence says margins in points
-        return adds_up(of, margins.drop, SOFTENED * rule.max_class_drop, back)
+        found = adds_up(of, margins.drop, SOFTENED * rule.max_class_drop, back)
+        figures: dict[str, Figure] = {"from": worst.version, "classes": [name], "rows": margins.paired.rows}
+        figures |= {"newly": margins.paired.worse, "lead_before": margins.before, "lead": margins.after}
+        return replace(found, figures={**found.figures, **figures})
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
     if most in sure and most.drop() > rule.max_drop and _followed(most, policy):

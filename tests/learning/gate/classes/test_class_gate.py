@@ -387,8 +387,8 @@ def test_what_a_new_class_may_take_is_limited_also_where_the_yardstick_takes_as_
 
     assert fired(took(60)) == {6: Severity.HELD}
     assert judge(took(60), POLICY).why.startswith(
-        "Held: of 300 rows 60 are newly wrong and 0 newly right (−20.0 points; 15 are allowed), and nothing shows that "
-        '"9" is a class of its own.'
+        "Held: of 300 trusted rows 60 are newly wrong and 0 newly right (−20.0 points; 15 are allowed), and nothing "
+        'shows that "9" is a class of its own.'
     )
     resettled = replace(took(60), resettled=True)
     assert f'"9" is a class of its own. {BESIDE_SETTINGS}' in judge(resettled, POLICY).why
@@ -554,7 +554,8 @@ def test_what_came_before_is_of_the_measure_of_the_whole_and_never_more_than_tha
     ):
         # no row of the class is lost by the live version: its margins fell all the same
         of = slow(replace(margins, live=narrowed(0, drop, 0.001)))
-        assert (said in of.why, of.figures, of.value) == (True, figures, 0.09), of.why
+        told = {name: of.figures[name] for name in ("since", "version", "lost") if name in of.figures}
+        assert (said in of.why, told, of.value) == (True, figures, 0.09), of.why
     rows = {"3": Paired(100, 20, 0)}
     for name, since, before, value in (
         (ALL, lost(90, 17, 1000), lost(70, 17, 1000), 0.043),
@@ -631,8 +632,18 @@ def test_one_lost_row_is_enough_where_the_margins_of_its_class_fell() -> None:
     report = judge(Measured(live=15, since=(narrowed(1, 0.09, 0.001),)), POLICY)
     assert report.why.startswith(
         'Held: small losses add up: 1 of 19 rows of "8" are newly wrong since version 12, and all are told apart '
-        "less clearly (median margin 1.10 → 0.62, where 1 is usual). Version 15 stays live. None of that came"
+        "less clearly (in the median the right answer leads the next best one by 62 % of the usual lead, before by "
+        "110 %). Version 15 stays live. None of that came"
     )
+    assert report.rules[9].figures == {
+        "since": 12,
+        "from": 12,
+        "classes": ["8"],
+        "rows": 19,
+        "newly": 1,
+        "lead_before": 1.1,
+        "lead": 0.62,
+    }
     assert (report.rules[9].value, report.rules[9].limit) == (0.09, pytest.approx(0.08))
     for worse, drop, p in ((0, 0.09, 0.001), (1, 0.07, 0.001), (1, 0.09, 0.06)):
         assert not fired(Measured(live=15, since=(narrowed(worse, drop, p),)))
