@@ -34,19 +34,20 @@ def verify(
 
     with database() as opened, opened.looking() as connection:
         verified = audit.verify(connection, head)
+    whole = "1 row holds" if verified.rows == 1 else f"{verified.rows} rows hold"
     if verified.broken is not None:
         lines = [
-            f"NOT as it was written: {verified.rows} rows hold, row {verified.broken} does not.",
+            f"NOT as it was written: {whole}, row {verified.broken} does not.",
             "It, or one before it, was changed, deleted or put in. Compare with a copy of the database.",
         ]
     elif not verified.head_holds:
         lines = [
-            f"NOT whole: {verified.rows} rows hold, but none has the hash that you kept.",
+            f"NOT whole: {whole}, but none has the hash that you kept.",
             "Rows after it were deleted, or the whole was written anew. Compare with a copy of the database.",
         ]
     else:
         lines = [
-            f"As it was written: {verified.rows} rows hold. Keep the last hash elsewhere, and name it next time:",
+            f"As it was written: {whole}. Keep the last hash elsewhere, and name it next time:",
             f"tsuika audit verify --head {verified.last_hash}",
         ]
     members = {"holds": verified.holds, "rows": verified.rows, "broken": verified.broken, "head": verified.last_hash}

@@ -105,7 +105,7 @@ def test_a_command_that_cannot_be_says_which_option_is_wrong(beside: Api, capsys
 def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "verify"]) == DONE
     said = capsys.readouterr().out
-    assert said.startswith("As it was written: 1 rows hold.")
+    assert said.startswith("As it was written: 1 row holds.")
     head = said.split()[-1]
     assert main(["audit", "verify", "--head", head]) == DONE
     assert main(["audit", "verify", "--head", "f" * 64]) == ERROR
