@@ -616,7 +616,10 @@ def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_wen
     bad = says("ab", "ba" * 50)
     a = assessment(trusted=trusted, base=says("ab", "ab" * 50), candidate=bad, yardstick=None)
     assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 trusted rows 100 are newly wrong")
-    assert spoken(a).startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
+    said = spoken(a)
+    assert said.startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
+    assert "stays live" not in said
+    assert "stays live" in spoken(a, Verdict.REJECTED)
     assert verdict_sentence(assess(a), None, None, 1).startswith("Nothing to do")
 
 
