@@ -62,8 +62,9 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
     return _move(session, model, version, None, reason, by)
 
 
-def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
-    """Undoes promotions not yet undone, the latest first, until `to` is live, or a version that may go live.
+def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> tuple[Deployment, list[int]]:
+    """Undoes promotions not yet undone, the latest first, until `to` is live, or a version that may go live. -> the
+    last move, and versions that were passed over since they may not go live, the newest first
 
     Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when no
     version there may go live.
@@ -84,19 +85,15 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
         )
     assert way[-1].version_id is not None
     _require_target(session, model, versions.by_id(session, way[-1].version_id, slim=True))
+    other = (step for step in way[:-1] if to is None and step.version_id != model.live_version_id)
+    passed = [*dict.fromkeys(step.number for step in other if step.number)]
     undone = []
     for step in way:
         assert step.version_id is not None
         target = versions.by_id(session, step.version_id, slim=True)
         undone.append(_move(session, model, target, step.promotion_id, reason, by))
     model.promotion = Promotion.MANUAL
-    return undone[-1]
-
-
-def passed_over(session: Session, model: Model, to: int | None) -> list[int]:
-    """Versions that a rollback passes over, the newest first, since they may not go live; none where `to` is named."""
-    way = _to_undo(session, model, None)[:-1] if to is None else []
-    return [*dict.fromkeys(step.number for step in way if step.number and step.version_id != model.live_version_id)]
+    return undone[-1], passed
 
 
 def way_back_to(session: Session, model: Model, to: int | None) -> int | None:

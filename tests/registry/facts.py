@@ -107,7 +107,7 @@ def promoted(session: Session, model: Model, learned: Sequence[str] = ()) -> Ver
 
 def roll_back(session: Session, model: Model, to: int | None = None) -> Deployment:
     """An operator goes back."""
-    return deployments.roll_back(session, model, "bad", to, by="operator")
+    return deployments.roll_back(session, model, "bad", to, by="operator")[0]
 
 
 def live(session: Session, model: Model) -> int | None:

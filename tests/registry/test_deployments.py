@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import DisputeState, Promotion, Verdict
@@ -160,9 +160,12 @@ def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(
             deployments.promote(session, digits, versions.get(session, digits, 2), "again", by="operator")
         assert refused.value.members == {"nearest_clean": 1}
         assert live(session, digits) == 4
-        assert deployments.passed_over(session, digits, None) == [3, 2]
-        roll_back(session, digits)
-        assert live(session, digits) == 1
+        asked = list[str]()
+        event.listen(session.connection(), "before_cursor_execute", lambda *said: asked.append(said[2]))
+        _, passed = deployments.roll_back(session, digits, "bad", None, "operator")
+        assert (passed, live(session, digits)) == ([3, 2], 1)
+        walks = [statement for statement in asked if "undoes" in statement and statement.startswith("SELECT")]
+        assert len(walks) == 2, "the first step alone, and all of them once"
         deployments.promote(session, digits, versions.get(session, digits, 4), "it was good", by="operator")
         a.retracted_at = 1.0
         with pytest.raises(Conflict, match="Version 1 learned batch"):

@@ -117,8 +117,7 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
             raise Conflict(f"{sentence}: POST /v1/models/{model}/deployments.")
         if order.to is not None:
             _named(session, record, order.to, "/to")
-        passed = deployments.passed_over(session, record, order.to)
-        deployment = deployments.roll_back(session, record, order.reason, order.to, by)
+        deployment, passed = deployments.roll_back(session, record, order.reason, order.to, by)
         loaded = _prepared(shared, record, versions.by_id(session, deployment.version_id, slim=True))
         before = versions.number_of(session, live_before)
         names = {"deployment": deployment.id, "before": before, "passed": passed}
