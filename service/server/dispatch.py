@@ -110,11 +110,12 @@ class Dispatcher:
         """Somebody looks at pages, and may go on to that of all calls; no page waits for what it needs."""
         if self._then is not None:
             self._then.cancel()
-        loop = asyncio.get_running_loop()
-        self._then = loop.call_later(QUIET_SECONDS, self._write_description, loop)
+        self._then = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._write_description)
 
-    def _write_description(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, getattr, self.app, "written_description")
+    def _write_description(self) -> None:
+        """In a thread that ends with the process: what stops waits for those of the event loop."""
+        if not self.context.health.stopping:
+            threading.Thread(target=getattr, args=(self.app, "written_description"), daemon=True).start()
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""

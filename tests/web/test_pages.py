@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from service.api.application import Application
 from service.cli.verdicts import figure
 from service.contract.reports.class_report import ClassScore, Confusion, Score
 from service.contract.reports.number_report import NumberReport
@@ -91,6 +93,29 @@ def test_a_page_does_not_wait_for_what_the_page_of_all_calls_needs(person: Perso
     assert first is not None
     assert first.cancelled()
     assert "written_description" not in vars(person.api.door.app)
+
+
+def test_who_stops_the_service_does_not_wait_for_the_page_of_all_calls(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def write(_: object) -> bytes:
+        begun.set()
+        may_end.wait(60.0)
+        return b""
+
+    monkeypatch.setattr(Application, "written_description", property(write))
+    loop, door = person.api.runner.get_loop(), person.api.door
+    door._write_description()
+    assert begun.wait(60.0)
+    loop.run_until_complete(asyncio.wait_for(loop.shutdown_default_executor(), 30.0))
+    assert not may_end.is_set()
+    may_end.set()
+    monkeypatch.setattr(door.context.health, "stopping", True)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Thread", None)
+        door._write_description()
 
 
 def test_the_first_page_says_how_to_begin(make_api: MakeApi) -> None:
