@@ -57,6 +57,7 @@ NOT_TYPED = {
     ".ci/run  ": "It runs these tests.",
     "python -m tests.soak": "Minutes each; .ci/run runs the same for a shorter time (soak/test_short.py).",
     "pytest -n 0 --timeout 0 tests/api/test_any_order.py": "It runs these tests with more examples.",
+    "--timeout 0 tests/acceptance/test_contention.py": "It runs this test with more requests.",
     "python -m benchmarks.scale": "An hour; benchmarks/test_documented.py runs it at its smallest.",
     "pip install pip-audit": "It asks the network for a package that nothing here needs.",
     "pip-audit --local": "It asks the network what is known of each package.",
