@@ -41,6 +41,12 @@ def likely_slips(rows: Mapping[str, int]) -> dict[str, str]:
     return slips
 
 
+def is_slip(name: str, other: str) -> bool:
+    """Whether one name is the other but for a letter, two that are swapped, or case."""
+    alike = _folded(name) == _folded(other)
+    return alike or (_may_be(name, other) and not {*_spellings(name)}.isdisjoint(_spellings(other)))
+
+
 def rare_classes(rows: Mapping[str, int]) -> list[str]:
     """Classes of one row each, which may be slips, though of no class in particular; none where all are."""
     likely = likely_slips(rows)

@@ -426,6 +426,9 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     missing = tsuika("push", "basket", lacking)
     assert (missing.code, missing.out) == (USAGE, "")
     assert 'lacking.csv, line 1: "acid" is missing' in missing.err
+    headless = tsuika("push", "basket", save(tmp_path / "headless.csv", slip[1:5], slip[0]))
+    assert (headless.code, headless.out) == (USAGE, "")
+    assert "headless.csv, line 1 names no column of basket:" in headless.err
     number = save(tmp_path / "number.csv", [["7", "1", "many", "5", "apple"]])
     unread = tsuika("push", "basket", number)
     assert (unread.code, unread.out) == (USAGE, "")

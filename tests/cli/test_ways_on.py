@@ -51,6 +51,8 @@ def test_later_versions_go_live_again_whatever_is_live(tsuika: Tsuika, tmp_path:
     assert (elsewhere.code, promotion("heath")) == (ERROR, "manual"), elsewhere
     by_hand = tsuika("promote", "heath@1", "--reason", "better")
     assert "New versions wait until you promote them. To let them go live: tsuika promote heath --auto" in by_hand.out
+    lacking, command = re.findall(r"It lacks 1 batch, which waits: (\S+)\n  Have it learned: (.+)", by_hand.out)[0]
+    assert command == f"tsuika learn heath {lacking}"
     told = tsuika("promote", "heath", "--auto", "--json").json
     assert (told["model"], told["version"], told["promotion"]) == ("heath", 1, "auto")
 

@@ -126,6 +126,11 @@ def _places(file: DataFile, inputs: Mapping[str, int], others: Sequence[str], mo
         unknown = [name for name in others if name not in inputs]
         near = {name: likes for name, likes in near_matches(missing[:10], unknown).items() if likes}
         meant = "".join(f' Is "{likes[0]}" meant as "{name}"?' for name, likes in near.items())
+        if len(missing) == len(inputs) and file.header and not meant:
+            raise WrongUsage(
+                f"{file.name}, line {file.header} names no column of {model.name}: {quoted(missing)}. The first line "
+                "of a file is its header. Nothing was sent."
+            )
         are, such = ("is", "such a column") if len(missing) == 1 else ("are", "such columns")
         way = "Where nothing is known of a column, its cells are empty."
         if model.input.kind == "vector":

@@ -40,9 +40,9 @@ def run(
     later = "New versions go live by themselves once they pass every check."
     lines = [f"● {later}", f"  Version {number} stays live."] if stays else [f"● Live: version {number}."]
     if done is not None and done.left_out:
-        lines.append(
-            f"  It lacks {counted(len(done.left_out), 'batch', 'batches')}, which wait: {', '.join(done.left_out)}"
-        )
+        lacks, (waits, them) = done.left_out, ("waits", "it") if len(done.left_out) == 1 else ("wait", "them")
+        lines.append(f"  It lacks {counted(len(lacks), 'batch', 'batches')}, which {waits}: {', '.join(lacks)}")
+        lines.append(f"  Have {them} learned: tsuika learn {model} {' '.join(lacks)}")
     if auto and not stays:
         lines.append(f"  {later}")
     elif not auto and info.promotion == "manual":

@@ -7,28 +7,37 @@ from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote
 
 from service.contract.reports.facts import NewValues
-from service.guessing.class_counts import TIMES, likely_slips
+from service.guessing.class_counts import TIMES, is_slip, likely_slips
 from service.guessing.column_facts import SUMS
 
 NAMED = 5
 """New values that notes name."""
+SHORT = 2
+"""Characters of a name in which a near one of as many differs in what is easily taken for the other alone
+(service/intake/near.py)."""
 
 
 def slip_notes(new: NewValues) -> list[str]:
-    """A sentence for each new value that has a known one near: first those that differ in case alone, then those with
-    the fewest rows. The rest are counted. Before them those that spreadsheets write beside a sum."""
+    """A sentence for each new value that is a known one near to it but for a letter: first those that differ in case
+    alone, then those with the fewest rows. The rest are counted. Before them those that spreadsheets write beside a
+    sum. Names that share more letters than that, as "Dorsey Inc" and "Dupree Inc" do, are mostly two names."""
     sums = [
         (column, of.value)
         for column, values in new.items()
         for of in values
         if of.rows == 1 and of.value.casefold().rstrip(": ") in SUMS
     ]
-    like = [(column, value) for column, values in new.items() for value in values if value.near]
-    like.sort(key=lambda one: (one[1].value.casefold() != one[1].near[0].casefold(), one[1].rows))
+    like = [
+        (column, value, known)
+        for column, values in new.items()
+        for value in values
+        if (known := next((near for near in value.near if _may_be(value.value, near)), None)) is not None
+    ]
+    like.sort(key=lambda one: (one[1].value.casefold() != one[2].casefold(), one[1].rows))
     notes = [f'"{said}" of {column} is new, in one row: is that row a sum of others?' for column, said in sums[:NAMED]]
     notes += [
-        f'"{value.value}" of {column} is new, and like "{value.near[0]}", which is known: is it a slip?'
-        for column, value in like[:NAMED]
+        f'"{value.value}" of {column} is new, and like "{known}", which is known: is it a slip?'
+        for column, value, known in like[:NAMED]
     ]
     if (more := len(like) - NAMED) > 0:
         are = "value is" if more == 1 else "values are"
@@ -60,3 +69,7 @@ def class_notes(rows: Mapping[str, int], known: Collection[str], batches: Sequen
     if (more := len(likely) - NAMED) > 0:
         notes.append(f"{more:,} more new {'class is' if more == 1 else 'classes are'} like larger ones.")
     return notes
+
+
+def _may_be(name: str, near: str) -> bool:
+    return len(name) == len(near) <= SHORT or is_slip(name, near)

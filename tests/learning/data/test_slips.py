@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.contract.reports.facts import NewValue
 from service.learning.data.slips import NAMED, class_notes, slip_notes, value_notes
 
 
 def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
-    many = [NewValue(value=f"Osak{k}", rows=2 + k, near=["Osaka"]) for k in range(5)]
+    many = [NewValue(value=f"Osak{letter}", rows=2 + k, near=["Osaka"]) for k, letter in enumerate("bdefg")]
     new = {"city": [NewValue(value="Kobe", rows=9), *many], "shop": [NewValue(value="NORTH", rows=8, near=["north"])]}
     notes = slip_notes(new)
     assert notes[0] == '"NORTH" of shop is new, and like "north", which is known: is it a slip?'
     assert notes[1:NAMED] == [
-        f'"Osak{k}" of city is new, and like "Osaka", which is known: is it a slip?' for k in range(4)
+        f'"Osak{letter}" of city is new, and like "Osaka", which is known: is it a slip?' for letter in "bdef"
     ]
     assert notes[NAMED:] == ["1 more new value is like known ones: the report lists them (batch.new_values)."]
+
+
+def asked(value: str, *near: str) -> list[str]:
+    return slip_notes({"shop": [NewValue(value=value, rows=1, near=list(near))]})
+
+
+@pytest.mark.parametrize(
+    ("value", "near"),
+    [
+        ("dorsey_inc", "dupree_inc"),
+        ("reeves_and_company", "venters_and_company"),
+        ("srb", "isr"),
+        ("zwe", "swe"),
+        ("74", "7"),
+        ("type B", "type A"),
+        ("plot 12", "plot 13"),
+    ],
+)
+def test_two_names_with_letters_in_common_are_not_asked_about(value: str, near: str) -> None:
+    assert asked(value, near) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "near"), [("Chiars", "Chairs"), ("Osaak", "Osaka"), ("M", "m"), ("大坂", "大阪"), ("type a", "Type A")]
+)
+def test_one_name_but_for_a_letter_is_asked_about(value: str, near: str) -> None:
+    assert asked(value, "Chairpersons", near) == [
+        f'"{value}" of shop is new, and like "{near}", which is known: is it a slip?'
+    ]
 
 
 def test_values_that_are_like_none_have_no_note() -> None:
