@@ -276,7 +276,8 @@ class CreateUpdate(Strict):
     )
 
     batches: Annotated[Listed[BatchId], Field(max_length=MOST_BATCHES)] | Literal["pending"] | None = Field(
-        default=None, description="Ids, or the word pending."
+        default=None,
+        description="Ids, or the word pending: all that wait, stopped and refuted ones too (`pending` of the model).",
     )
     inputs: Inputs | None = None
     labels: Labels | None = None

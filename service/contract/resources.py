@@ -51,6 +51,23 @@ class Suspects(Page[AnySuspect]):
 class Pending(Resource):
     batches: int
     rows: int
+    stopped: int = Field(
+        default=0,
+        description="Of these batches those that are in a version that was held or rejected, and not refuted.",
+    )
+    refuted: int = Field(default=0, description="Those of which a dispute found the labels wrong.")
+
+    @property
+    def sentence(self) -> str:
+        """What of these batches hardly anybody means to learn as it is; "" where there is none."""
+        said = [f"{self.stopped:,} {_were(self.stopped)} stopped by the gate"] if self.stopped else []
+        said += [f"{self.refuted:,} {_were(self.refuted)} refuted by a dispute"] if self.refuted else []
+        wait = "1 batch that waits" if self.batches == 1 else f"{self.batches:,} batches that wait"
+        return f"Of {wait} {' and '.join(said)}." if said else ""
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 class UpdateCounts(Resource):

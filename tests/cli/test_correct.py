@@ -60,6 +60,13 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
         assert tsuika("correct", "dale", *of, "--row", "1=fig", "--new-classes=fig").code != DONE
     for words in (["--row", "7"], ["--row", "7=pear", "--take-out", "7"], [], ["--suspects", "--row", "7=pear"]):
         assert tsuika("correct", "dale", batch, *words).code == USAGE, words
+    asked: list[str] = []
+    with pytest.MonkeyPatch.context() as typing:
+        typing.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        typing.setattr("typer.confirm", lambda question, err: asked.append(question))
+        all_of_it = save(tmp_path / "all.csv", [[str(k), "pear"] for k in range(120)], ["row", "label"])
+        assert tsuika("correct", "dale", batch, all_of_it, "--reason", "slipped").code == USAGE
+    assert asked == [f"This changes 120 of the 120 rows of {batch}: pear (120). Correct them?"]
     assert labels("dale") == {"apple": 66, "pear": 54}, "nothing was changed yet"
     with Client() as client:
         assert client.model("dale").info().classes == ["apple", "pear"], "and no class was added"

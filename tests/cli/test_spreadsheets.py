@@ -131,6 +131,8 @@ def test_a_doubt_says_the_command_to_repeat_before_one_that_teaches(tsuika: Tsui
     assert tsuika("push", "mieten", file).code == DONE
     asked = save(tmp_path / "asked.csv", [["no data"], ["3"]], ["age"])
     assert len(tsuika("predict", "mieten", asked).out.splitlines()) == 3
+    assert tsuika("predict", "mieten", "--row", "age=no data").code == DONE
+    assert 'age takes a number, and this is "some"' in tsuika("predict", "mieten", "--row", "age=some").err
 
 
 def test_a_push_of_words_among_numbers_says_the_option_and_names_the_file_once(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def a_model(**members: Any) -> dict[str, Any]:
         "gate": {},
         "promotion": "auto",
         "retention": "all",
-        "pending": {"batches": 0, "rows": 0},
+        "pending": {"batches": 0, "rows": 0, "stopped": 0, "refuted": 0},
         "updates": {"queued": 0, "running": 0},
         "created_at": NOW,
         **members,

@@ -208,7 +208,11 @@ def test_what_the_gate_stopped_and_what_was_refuted_is_not_counted_among_what_wa
             " 1 batch of 4 rows was stopped by the gate: the report of version 1 says what to do."
             " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."
         )
+        counted = unlearned.counted(session, [digits.id])[digits.id]
+        assert (counted.batches, counted.rows, counted.stopped, counted.refuted) == (3, 12, 1, 1)
+        assert counted.sentence == "Of 3 batches that wait 1 was stopped by the gate and 1 was refuted by a dispute."
         fresh.retracted_at = held.retracted_at = 1.0
+        assert unlearned.counted(session, [digits.id])[digits.id].refuted == 1
         only = unlearned.how_to_learn(session, digits)
         assert only == " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."
         assert spoken(every.strip(), "ja")

@@ -78,6 +78,23 @@ def test_chosen_rows_are_corrected(person: Person) -> None:
     assert "No row was chosen" in person.looks(page).text
 
 
+def test_a_correction_of_most_rows_of_a_batch_is_asked_about_once_more(person: Person) -> None:
+    few = {"inputs": ROWS["inputs"][:4], "labels": ["a", "<b>", "a", "a"], "new_classes": "allow"}
+    batch = sent(person.api, few)
+    page = f"/models/digits/batches/{batch}/correct"
+    asked = f"{page}?row-0=on&row-2=on&row-3=on"
+    fields = {"before-0": "a", "label-0": "<b>", "before-2": "a", "label-2": "<b>", "before-3": "a", "label-3": ""}
+    again = person.sends(page, asked, **fields)
+    said = "This changes 3 of the 4 rows of the batch: &lt;b&gt;: 2 rows and take the row out: 1 row."
+    assert (again.status_code, said in again.text) == (200, True)
+    assert not person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert '<input type="hidden" name="sure" value="on">' in again.text
+    assert '<option value="&lt;b&gt;" selected>' in again.text, "what was chosen stays so"
+    assert person.sends(page, asked, **fields, sure="on").status_code == 303
+    [newest, *_] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert newest["corrected"]["changed"] == 2
+
+
 def test_a_row_without_a_label_is_not_among_those_to_correct(person: Person) -> None:
     rows = {"inputs": ROWS["inputs"][:2], "labels": ["a", None], "new_classes": "allow"}
     page = f"/models/digits/batches/{sent(person.api, rows)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,10 +51,11 @@ def run(
     decimal: Decimal = None,
     encoding: Encoding = None,
     reason: Reason = None,
+    yes: Annotated[bool, Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> int:
     """Gives rows of a batch other labels or targets, or takes them out: one version is without the batch and with the
-    corrected one. Waits, and says what came of it.
+    corrected one. Waits, and says what came of it. On a terminal it asks where that is more than half of the batch.
 
     Exit code 0: live, 3: rejected, 4: held, 2: a row or a label is wrong and nothing was changed.
     """
@@ -80,6 +82,9 @@ def run(
         why = reason_of(reason)
         known = remote.batch(batch)
         _check(known, rights)
+        change = "" if yes or not sys.stdin.isatty() else _most(known, rights)
+        if change and not typer.confirm(f"{change} Correct them?", err=True):
+            raise WrongUsage(NOTHING)
         if new and known.retracted_at is None:  # the service says of one that was taken back where its rows are
             remote.declare(*new)
         with learning(None) as show:
@@ -109,6 +114,16 @@ def _check(batch: Batch, rights: Mapping[int, Right]) -> None:
         at = f"{wrong.place}: " if wrong.place else ""
         row = figures.row_number(wrong.row)
         raise WrongUsage(f"{at}Row {row} of the batch is not there: {batch.id} has rows 0 to {last}. {NOTHING}")
+
+
+def _most(batch: Batch, rights: Mapping[int, Right]) -> str:
+    """What is changed, where that is more than half of a batch; else ""."""
+    if len(rights) < 2 or 2 * len(rights) <= batch.rows:
+        return ""
+    counts = Counter("taken out" if right.text is None else right.text for right in rights.values())
+    what = ", ".join(f"{plain(name)} ({rows:,})" for name, rows in counts.most_common(10))
+    more = f" and {len(counts) - 10:,} more" if len(counts) > 10 else ""
+    return f"This changes {len(rights):,} of the {batch.rows:,} rows of {batch.id}: {what}{more}."
 
 
 def _correct(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import typer
 from typer import Argument
 
 from service.cli.connection import connected
@@ -30,5 +31,8 @@ def run(
     """
     with connected() as client, learning(None) as show:
         options: dict[str, Any] = {"method": method, "expect": expect, "wait": math.inf, "on_progress": show}
-        update = client.model(model).update(batches=batches or "pending", **options)
+        remote = client.model(model)
+        if not batches and (said := remote.info().pending.sentence):
+            typer.echo(f"{said} To leave them out name the others, which tsuika batches {model} lists.", err=True)
+        update = remote.update(batches=batches or "pending", **options)
     return print_update("learn", update, as_json)

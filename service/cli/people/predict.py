@@ -23,6 +23,7 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import plain, print_json, print_table, stdout
 from service.contract.figures import amount
+from service.contract.inputs import gap_words_of
 from service.contract.tables import value_text
 from service.guessing.csv_dialect import SaidDialect
 
@@ -118,7 +119,7 @@ def _row(text: str, info: Model) -> Any:
         return value
     kinds = _kinds(info)
     if info.input.kind == "table" or (kinds and "=" in text):
-        return _cells(text, info.name, kinds)
+        return _cells(text, info.name, kinds, gap_words_of(info.input))
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -132,7 +133,7 @@ def _kinds(info: Model) -> dict[str, str]:
     return dict.fromkeys(getattr(info.input, "places", ()), "number")
 
 
-def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
+def _cells(text: str, model: str, kinds: Mapping[str, str], gaps: Collection[str]) -> dict[str, Any]:
     cells, last, typed = dict[str, Any](), "", ""
     try:
         parts = next(csv.reader([text]))
@@ -145,7 +146,7 @@ def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
         if not equals or column not in kinds:
             wrong = f'"{plain(column)}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
             raise WrongUsage(f"--row: {model} has the columns {', '.join(kinds)}. {wrong}")
-        last, typed = column, cell.strip()
+        last, typed = column, "" if cell.strip() in gaps else cell.strip()
         if last in cells:
             raise WrongUsage(f"--row: {plain(last)} is there twice. Say it once.")
         cells[last] = typed_cell(typed, kinds[last]) if typed else None

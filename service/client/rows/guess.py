@@ -47,7 +47,8 @@ class Guess:
     """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
     those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: the rows of each.
     `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written. `gaps`: what its
-    cells say where nothing is known, and `taken`: that in sentences, as far as nobody has said it."""
+    cells say where nothing is known, and `taken`: that in sentences, as far as nobody has said it. `lines`: of a file,
+    that of the first row of each class, where one may be a slip."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
@@ -58,6 +59,7 @@ class Guess:
     dialect: Dialect = PLAIN
     gaps: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -86,7 +88,11 @@ class Guess:
     @property
     def slips(self) -> str:
         """The question whether rare classes are slips; "" where there are none."""
-        return slips(self.classes, lambda name: f" (row {self.first[name]}, counted from 0)" if self.first else "")
+        return slips(self.classes, lambda name: f" ({self._place(name)})")
+
+    def _place(self, name: str) -> str:
+        """Where the first row of a class stands."""
+        return f"line {self.lines[name]:,}" if self.lines else f"row {self.first[name]}, counted from 0"
 
 
 SAY_WHICH = 'Say predicts="number" or predicts="class".'
@@ -230,7 +236,18 @@ def _of_file(
         return Guess(spec, number_target(*columns), tuple(columns), doubtful, gaps=words, taken=taken)
     [fact] = labels.values()
     classes = {name: rows for name, rows in {**fact.values, **fact.words}.items() if name not in looked.gaps}
-    return Guess(spec, None, tuple(columns), doubtful, classes, gaps=words, taken=taken)
+    lines = _lines(file, dialect, columns[0], classes) if slips(classes) else {}
+    return Guess(spec, None, tuple(columns), doubtful, classes, gaps=words, taken=taken, lines=lines)
+
+
+def _lines(file: CsvFile, dialect: Dialect, label: str, classes: Collection[str]) -> dict[str, int]:
+    """The line of the first row of each class."""
+    records = records_of(file, dialect)
+    at, lines = [*map(value_text, next(records)[1])].index(label), dict[str, int]()
+    for line, cells, _ in records:
+        if len(cells) > at and (name := cells[at].strip()) in classes:
+            lines.setdefault(name, line)
+    return lines
 
 
 def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import DisputeState
+from service.contract.enums import DisputeState, Verdict
+from service.contract.resources import Pending
 from service.registry import batches
+from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch
+from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update
 
 NAMED = 3
 """More batches than this are not named in a sentence."""
+
+
+def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
+    """How many batches and rows wait, by model, and how many of these the gate stopped or a dispute refuted."""
+    counts = batches.pending_counts(session, model_ids)
+    waiting = [model_id for model_id, count in counts.items() if count.batches]
+    if not waiting:
+        return counts
+    named = NamedBatch.batch_id == Batch.id
+    judged = Update.version_id.is_not(None) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
+    stopped = exists().where(named, Update.id == NamedBatch.update_id, judged)
+    wrong = (Dispute.model_id == Batch.model_id) & (Dispute.verdict == DisputeState.REFUTED)
+    refuted = exists().where(named, Dispute.update_id == NamedBatch.update_id, wrong)
+    each = [func.sum(case((of, 1), else_=0)) for of in (stopped & ~refuted, refuted)]
+    query = select(Batch.model_id, *each).where(Batch.model_id.in_(waiting), WAITING).group_by(Batch.model_id)
+    for model_id, held, found_wrong in session.execute(query):
+        counts[model_id] = counts[model_id].model_copy(update={"stopped": int(held), "refuted": int(found_wrong)})
+    return counts
 
 
 def how_to_learn(session: Session, model: Model) -> str:

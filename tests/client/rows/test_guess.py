@@ -128,9 +128,9 @@ def test_classes_and_likely_slips_are_the_same_for_the_client_and_for_the_termin
         assert "Classes: a (10), b (10), slip0 (1)" in said
         assert "Classes: a (10), b (10), slip0 (1)" in told[1]
         if end:
-            assert said.endswith(end.format(""))
+            assert said.endswith(end.format(" (line 22)"))
             assert told[2] == end.format(" (line 22)")
-    assert said.endswith('"slip3", "slip4" and 2 more are in one row each: are they slips?')
+    assert said.endswith(told[2])
     assert told[2].endswith('"slip3" (line 25), "slip4" (line 26) and 2 more are in one row each: are they slips?')
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Suspects, Update
@@ -19,12 +22,15 @@ CHOSEN = re.compile(r"row-([0-9]{1,9})")
 NUMBERED = re.compile(r"label-([0-9]{1,9})")
 LABEL, BEFORE = "label-", "before-"
 """Fields of a row: what is right, and what it says now."""
+SURE = "sure"
+"""Says that somebody means to change most rows of a batch."""
 TAKE = "suggested"
 """The button that fills in what is suggested of each row, and sends nothing."""
 
 
-def ask(view: View) -> Answer:
-    """Shows the rows that were chosen as they are, beside each what is suggested, and says what correcting changes."""
+def ask(view: View, most: str = "") -> Answer:
+    """Shows the rows that were chosen as they are, beside each what is suggested, and says what correcting changes.
+    most: the question whether so much is meant."""
     model = view.model()
     kind = kind_of(model.target)
     path = view.path("batches", view.params["batch"])
@@ -52,6 +58,7 @@ def ask(view: View) -> Answer:
         "takes_suggested": kind.takes_suggested,
         "taken": takes,
         "form": {**view.form, **taken},
+        "most": most,
         "faults": {GENERAL if at == "rows" else at.replace("rows.", LABEL): said for at, said in view.faults.items()},
     }
     return Shown("data/correct.html", facts, json=path, status=view.status)
@@ -71,9 +78,21 @@ def act(view: View) -> Answer:
     }
     if not labels:
         return ask(view.wrong({GENERAL: view.words("correct.nothing")}))
+    if SURE not in view.form and (said := _most(view, labels)):
+        return ask(view, said)
     order = {"rows": labels, "reason": view.form.get("reason", "")}
     update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
+
+
+def _most(view: View, labels: Mapping[str, Any]) -> str:
+    """What is changed, where that is more than half of a batch; else ""."""
+    batch = view.api.get(view.path("batches", view.params["batch"]), Batch)
+    if len(labels) < 2 or 2 * len(labels) <= batch.rows:
+        return ""
+    said = Counter(view.words("correct.out") if label is None else str(label) for label in labels.values())
+    what = [view.words("correct.becomes", n=n, value=value) for value, n in said.most_common()]
+    return view.words("correct.most", n=len(labels), rows=batch.rows, what=what)
 
 
 def _row_of(field: str) -> str:
