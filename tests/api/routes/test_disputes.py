@@ -11,7 +11,6 @@ from service.registry.sql.tables import Batch, Update, Version
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
-ROWS = {"inputs": [[1, 2, 3], [4, 5, 6]], "labels": ["a", "b"]}
 PATH = "/v1/models/digits/disputes"
 OPERATOR = {"Authorization": "Bearer secret"}
 CONFIRM = {"verdict": "confirmed", "reason": "the rule is new"}
@@ -31,9 +30,10 @@ def key(api: Api, *scopes: str, **members: object) -> dict[str, str]:
     return {"Authorization": f"Bearer {made['secret']}", "id": made["id"]}
 
 
-def opened(api: Api, headers: dict[str, str], suggested: str = "b") -> str:
-    """An update that was held over rows of "a". -> its dispute"""
-    update_id = api.ok("POST", "/v1/models/digits/updates", {**ROWS, "again": True}, headers=headers)["id"]
+def opened(api: Api, headers: dict[str, str], suggested: str = "b", first: int = 1) -> str:
+    """An update that was held over rows of "a". first: the first value of its rows. -> its dispute"""
+    rows = {"inputs": [[first, 2, 3], [4, 5, 6]], "labels": ["a", "b"], "again": True}
+    update_id = api.ok("POST", "/v1/models/digits/updates", rows, headers=headers)["id"]
     number = make_version(api.runtime, promote=False)
     with api.runtime.database.writing() as session:
         model, update = models.get(session, "digits"), session.get_one(Update, update_id)
@@ -101,7 +101,7 @@ def test_who_promotes_or_takes_back_has_settled_it_by_deed(keyed: Api) -> None:
         ("settled", "somebody", "I know better"),
         ("settled", "bootstrap key", "typos"),
     ]
-    third, fourth = opened(keyed, OPERATOR), opened(keyed, OPERATOR)
+    third, fourth = opened(keyed, OPERATOR, first=8), opened(keyed, OPERATOR, first=9)
     keyed.ok("POST", f"{PATH}/{fourth}/settle", {**CONFIRM, "verdict": "refuted"}, headers=OPERATOR)
     states = {"open": [third], "confirmed": [], "refuted": [fourth], "settled": [taken, promoted]}
     for state, ids in states.items():

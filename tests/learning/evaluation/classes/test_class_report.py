@@ -457,7 +457,7 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
     far = says("ab", "ab" * 120 + "bb" * 80)
     report = assess(made(net, far, same=ExamAnswers(far, says("ab", ""))))
     assert report.gate.why.startswith(
-        "Held: its method or settings answer old rows far worse: of 400 rows 80 are newly"
+        "Held: its method or settings answer old rows far worse: of 400 trusted rows 80 are newly"
     )
     assert BESIDE_SETTINGS not in report.gate.why
     lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past, other_kind=True)
