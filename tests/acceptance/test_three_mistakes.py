@@ -101,7 +101,7 @@ SLIP, MISSING, SHUFFLED = "a slip in a label", "a missing column", "shuffled lab
 TABLES = {SLIP: slipped, MISSING: lacking, SHUFFLED: shuffled}
 LOOKS_SHUFFLED = "Rejected: the labels look shuffled."
 DUE = {
-    ("page", SLIP): ['Line 8, column "label": "aple"', 'Near: "apple"', "tick it above"],
+    ("page", SLIP): ['Line 8, column "label": "aple"', 'Near: "apple"', "tick it and choose the file again"],
     ("page", MISSING): ["Nothing was learned.", '"acid" is missing: add it, with empty cells', "send the file again"],
     ("page", SHUFFLED): [LOOKS_SHUFFLED, "Version 1 stays live.", "Take it back…"],
     ("terminal", SLIP): ["Nothing was sent.", 'line 8   label "aple"   near: "apple"', "--new-classes=aple"],

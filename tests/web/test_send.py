@@ -187,7 +187,7 @@ def test_each_new_label_is_ticked_and_a_likely_slip_is_not(person: Person) -> No
     assert listed_in(shown) == ["noo", "perhap", "later", "yse"]
     chosen = {**listed, "target": "label", "class-2": "on"}
     refused = send(person, both, **chosen)
-    assert (refused.status_code, "Tick those above that are new classes" in refused.text) == (422, True)
+    assert (refused.status_code, "Tick those that are new classes" in refused.text) == (422, True)
     assert listed_in(refused.text) == [name for name in listed.values() if name != "later"]
     assert "What you ticked is a class of the model now: later. Mend the rest." in refused.text
     assert person.api.ok("GET", "/v1/models/stays")["classes"] == ["yes", "no", "perhaps", "later"]
@@ -298,7 +298,7 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
     two = b"nr," + GOOD.replace(b"label", b"again").replace(b"\n", b"\n7,").removesuffix(b"7,")
     assert '<option value="again" selected>' in send(person, two, look="/look").text, "its values are classes"
     asked = send(person, GOOD.replace(b"label", b"again")).text
-    assert "Say above which column is predicted" in asked
+    assert "Say which column is predicted" in asked
     assert '<option value="again" selected>' in asked, "filled in where nothing looked at the file before"
     assert "?target=" not in asked
 

@@ -53,8 +53,9 @@ def _rows_far_out(report: NumberReport) -> str:
         of, number = f" of {row.batch}" if several else "", f' for "{row.name}"' if row.name else ""
         which = row.row if named else row_number(row.row)
         named.append(f"row {which}{of} says {amount(row.target)}{number} where {amount(row.value)} was expected")
-    more = f"; {len(far) - NAMED_ROWS:,} more are far out" if len(far) > NAMED_ROWS else ""
-    return f"R{', '.join(named)[1:]}{more}."
+    more = len(far) - NAMED_ROWS
+    others = f"; {more:,} more {'is' if more == 1 else 'are'} far out" if more > 0 else ""
+    return f"R{', '.join(named)[1:]}{others}."
 
 
 def _off(report: NumberReport) -> str:

@@ -255,6 +255,10 @@ def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> Non
         .partition(" 2 of its targets are far from what was expected, and learned all the same. R")
     )
     assert says in f"r{told[2]}", told
+    for count, more in ((4, "; 1 more is far out."), (5, "; 2 more are far out.")):
+        far = [report.batch.outliers[0].model_copy(update={"row": row}) for row in range(count)]
+        batch = report.batch.model_copy(update={"outliers": far})
+        assert more in NumberWords().gained(report.model_copy(update={"batch": batch}))
 
 
 def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
