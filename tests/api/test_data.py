@@ -22,7 +22,7 @@ def test_a_batch_is_stored_with_its_folds(api: Api) -> None:
     assert (batch["rows"], batch["state"], batch["in_live"], batch["source"]) == (3, "pending", False, "shop-17")
     assert api.ok("GET", f"{BATCHES}/{batch['id']}") == batch
     assert api.ok("GET", "/v1/models/digits")["classes"] == ["a", "5", "true"]
-    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 3}
+    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 3, "stopped": 0, "refuted": 0}
     with api.runtime.database.reading() as session:
         row = batches.get(session, models.get(session, "digits"), batch["id"])
     stored = unpack_rows(api.runtime.store.get(model_area(row.model_id), row.stored_digest or ""))

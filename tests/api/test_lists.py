@@ -81,7 +81,7 @@ def test_an_item_of_a_list_is_what_it_is_alone(full: Api) -> None:
     alone = full.ok("GET", "/v1/models/digits")
     assert {**alone, "gate": {}} == {**digits, "gate": {}}, "of which lists say what is not the default"
     assert digits["gate"] == {}
-    assert digits["pending"] == {"batches": MANY - 1, "rows": 4 * (MANY - 1)}
+    assert digits["pending"] == {"batches": MANY - 1, "rows": 4 * (MANY - 1), "stopped": 0, "refuted": 0}
     assert digits["updates"] == {"queued": MANY, "running": 0}
     batch = full.ok("GET", "/v1/models/digits/batches?limit=1")["items"][0]
     assert len(batch["updates"]) == 2

@@ -239,7 +239,7 @@ def test_an_update_learns_from_rows_with_targets_and_an_order_is_refused_by_name
     refused = load("POST", "/v1/models/load/updates", {"batches": "pending", "method": {"name": "lda"}})
     assert (refused.status_code, pointers(refused)) == (422, ["/method/name"])
     assert "learns classes" in refused.json()["detail"]
-    assert load.ok("GET", "/v1/models/load")["pending"] == {"batches": 1, "rows": 4}
+    assert load.ok("GET", "/v1/models/load")["pending"] == {"batches": 1, "rows": 4, "stopped": 0, "refuted": 0}
 
 
 def test_batches_with_targets_are_retracted_and_erased_as_others_are(load: Api) -> None:

@@ -24,7 +24,7 @@ def test_rows_without_a_label_are_stored_beside_the_others(api: Api) -> None:
     assert (batch["rows"], batch["unlabelled"], batch["label_counts"]) == (4, 2, {"a": 1, "b": 1})
     assert batch["kept_rows"] == 4
     assert api.ok("GET", "/v1/models/digits")["classes"] == ["a", "b"]
-    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 4}
+    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 4, "stopped": 0, "refuted": 0}
     data = stored(api, batch["id"])
     rows, others = unpack_batch(data)
     assert others is not None

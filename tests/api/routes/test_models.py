@@ -27,7 +27,7 @@ def test_a_model_is_made_and_found(api: Api) -> None:
     assert body["classes"] == ["a", "b", "\u2764\ufe0f"]
     assert body["live_version"] is body["serving_version"] is None
     assert (body["promotion"], body["retention"], body["method"]) == ("auto", "all", {"name": "auto"})
-    assert body["pending"] == {"batches": 0, "rows": 0}
+    assert body["pending"] == {"batches": 0, "rows": 0, "stopped": 0, "refuted": 0}
     assert api.ok("GET", "/v1/models/letters") == body
     assert [m["name"] for m in api.ok("GET", "/v1/models")["items"]] == ["letters", "digits"]
 

@@ -319,7 +319,7 @@ def test_a_retraction_marks_its_batches_in_the_same_moment(api: Api) -> None:
     update = response.json()
     assert (update["kind"], update["reason"], update["erase"]) == ("retract", "wrong labels", False)
     assert api.ok("GET", f"/v1/models/digits/batches/{first}")["state"] == "retracted"
-    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 0, "rows": 0}
+    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 0, "rows": 0, "stopped": 0, "refuted": 0}
     assert "retracted already" in api("POST", RETRACTIONS, {"batches": [first]}).json()["detail"]
     assert api("POST", RETRACTIONS, {"batches": [first]}).status_code == 409
     assert api("POST", UPDATES, {"batches": [first]}).status_code == 409
