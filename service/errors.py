@@ -109,7 +109,7 @@ class KnowsNothing(NotLive):
     """The version cannot answer. `ignorance`: why, "knows no class" for one."""
 
     def __init__(self, version: str, ignorance: str) -> None:
-        super().__init__(f"{version} {ignorance}. POST an update with rows first.")
+        super().__init__(f"{version} {ignorance}. Send it rows first.")
         self.title = f"The version {ignorance}"
 
 

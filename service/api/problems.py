@@ -11,6 +11,7 @@ from typing import Any
 
 from service import errors
 from service.errors import TsuikaError
+from service.remedies import found
 
 STATUS: dict[type[TsuikaError], int] = {
     errors.BrokenJSON: 400,
@@ -66,6 +67,8 @@ def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], H
     faults = error.errors if isinstance(error, errors.AtFields) else []
     body = _members(error.slug, error.title, status, error.detail, request_id)
     body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
+    if ways := [each.data() for each in found(error.detail)]:
+        body["remedies"] = ways
     body |= {name: value for name, value in error.members.items() if name not in body}
     headers: Headers = []
     if (after := getattr(error, "retry_after", None)) is not None or status == 503:

@@ -90,7 +90,7 @@ def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
     console.print(marked(update.verdict, sentence_of(update)))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
     for line in filter(lambda note: note != said, result.notes):
-        console.print(Text(f"  {in_options(plain(line))}", style="dim"))
+        console.print(Text(f"  {in_options(plain(line), update.model)}", style="dim"))
     name = f"{update.model}@{update.version}"
     if update.report is not None and not update.report.gate.faults_all:
         _print_suspected(console, update, update.report, file)

@@ -33,9 +33,9 @@ from typing import Any, NoReturn
 import httpx
 from pydantic import ValidationError
 
-from service.client.calls import as_calls
 from service.contract.resources import FieldProblem, Problem
 from service.errors import TsuikaError
+from service.remedies import Door, worded
 
 
 class ClientError(TsuikaError):
@@ -55,17 +55,13 @@ class WrongFile(ClientError, ValueError):
 
 
 class Refused(ClientError):
-    """The service said no. The message is its `detail`: what is wrong and what to do."""
+    """The service said no. The message is its `detail`, what is wrong and what to do, with calls of this client."""
 
     def __init__(self, problem: Problem) -> None:
         where = "".join(f"\n  {e.pointer}: {e.detail}" for e in problem.errors if e.detail not in problem.detail)
-        super().__init__(problem.detail + where)
+        super().__init__(worded(problem.detail + where, Door.PYTHON))
         self.detail = problem.detail
         self.problem = problem
-
-    def say_calls(self, model: str) -> None:
-        """Names calls in its sentence, where the service names what is sent over HTTP; `detail` stays."""
-        self.args = (as_calls(str(self), model),)
 
     @property
     def status(self) -> int:
@@ -95,10 +91,6 @@ class InvalidContent(Refused):
 
 class UnknownLabels(InvalidContent):
     """Labels that the vocabulary does not have; `new_classes="allow"` adds them."""
-
-    def __str__(self) -> str:
-        of_file, of_json = "send new_classes=allow, in the address: ?new_classes=allow", 'send "new_classes": "allow"'
-        return super().__str__().replace(of_file, of_json).replace(of_json, 'say new_classes="allow"')
 
     @classmethod
     def likely_slips(cls, near: Mapping[str, str], asked: str) -> UnknownLabels:
@@ -143,10 +135,6 @@ class UnknownLabels(InvalidContent):
 
 class UnknownValues(InvalidContent):
     """Values that a category of a table does not have; `new_values="take"` takes them."""
-
-    def __str__(self) -> str:
-        of_file, of_json = "add ?new_values=take to the address", 'send "new_values": "take"'
-        return super().__str__().replace(of_file, of_json).replace(of_json, 'say new_values="take"')
 
 
 class MissingColumns(InvalidContent):

@@ -124,11 +124,7 @@ class Learning(Handle):
         """
         stored = batches if batches is None or isinstance(batches, str) else list(batches)
         body, query = await self._sent(inputs, labels, {**options, "batches": stored})
-        try:
-            return await self._ordered("updates", body, wait, on_progress, **query)
-        except Conflict as refused:
-            refused.say_calls(self.name)
-            raise
+        return await self._ordered("updates", body, wait, on_progress, **query)
 
     async def add_batch(self, inputs: Any, labels: Any = None, **options: Unpack[RowOptions]) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
@@ -175,11 +171,7 @@ class Learning(Handle):
         without the batch and with the corrected one."""
         right = dict(zip(map(str, rows), plain_targets(list(rows.values())), strict=True))
         path = f"batches/{quote(batch, safe='')}/corrections"
-        try:
-            return await self._ordered(path, {"rows": right, "reason": reason}, wait, on_progress)
-        except Refused as refused:
-            refused.say_calls(self.name)
-            raise
+        return await self._ordered(path, {"rows": right, "reason": reason}, wait, on_progress)
 
     async def merge(
         self,

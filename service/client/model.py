@@ -9,8 +9,6 @@ from urllib.parse import quote
 from service.client.answers import Comparison, SuspectRows
 from service.client.asking import Asking
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.calls import as_calls
-from service.client.errors import Conflict, Erased
 from service.client.handle import given
 from service.client.learning import Learning
 from service.client.result import Result
@@ -20,6 +18,7 @@ from service.contract.enums import DisputeState, UpdateState
 from service.contract.reports.facts import Certificate
 from service.contract.resources import Batch, Model, ModelDispute, Page, Suspects, Update
 from service.contract.version_resources import Alias, Deployment, Lineage, RolledBack, Version, VersionSummary, WayBack
+from service.remedies import Door, worded
 
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
@@ -79,11 +78,7 @@ class AsyncModel(Asking, Learning):
     async def rollback(self, reason: str = "", *, to: int | None = None, if_live: int | None = None) -> RolledBack:
         """Undo the latest promotion that is not yet undone; the version before answers from now on."""
         body = given(reason=reason, to=to, if_live=if_live)
-        try:
-            return await self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
-        except (Conflict, Erased) as refused:
-            refused.say_calls(self.name)
-            raise
+        return await self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
 
     async def way_back(self, to: int | None = None) -> WayBack:
         """What `rollback` would do now; nothing changes."""
@@ -127,7 +122,7 @@ class AsyncModel(Asking, Learning):
         rows = [*first.items]
         if first.next_cursor is not None:
             rows += [row async for row in self._transport.each(path, Suspects, cursor=first.next_cursor)]
-        return SuspectRows(rows, as_calls(first.note, self.name), first.version)
+        return SuspectRows(rows, worded(first.note, Door.PYTHON), first.version)
 
     def updates(self, state: UpdateState | str | None = None) -> AsyncIterator[Update]:
         """All updates, newest first."""

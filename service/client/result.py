@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Self
 
-from service.client.calls import as_calls
 from service.client.errors import ClientError
 from service.client.kinds import kind_of
 from service.contract.enums import Expect, UpdateKind, UpdateState, Verdict
 from service.contract.reports import AnyReport, batches_apart
 from service.contract.resources import Update
 from service.contract.targets import KINDS
+from service.remedies import Door, worded
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
 WAITING = "◌"
@@ -62,13 +62,13 @@ class Result:
         """What happened, with the evidence: "Live: version 2. It knows 8 and 9; ..."."""
         update = self.update
         if update.error is not None:
-            return f"{update.error.title}: {update.error.detail}"
+            return worded(f"{update.error.title}: {update.error.detail}", Door.PYTHON, update.model)
         if update.state is UpdateState.CANCELLED:
             return "Cancelled: nothing was learned."
         if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
             phase = f", {update.progress.phase}" if update.progress else ""
             return f"{update.id} is {update.state}{phase}."
-        return as_calls(update.sentence or "Nothing was left to do.", update.model)
+        return worded(update.sentence or "Nothing was left to do.", Door.PYTHON, update.model)
 
     @property
     def reason(self) -> str:
@@ -179,7 +179,7 @@ class Result:
         head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
         aside = [f"    {NOT_LIVE}"] if lines and self.verdict is not Verdict.PROMOTED else []
         steps = [f"  {name}: {step}" for name, step in self.next_steps.items()]
-        notes = [f"  {as_calls(note, self.update.model)}" for note in self.notes]
+        notes = [f"  {worded(note, Door.PYTHON, self.update.model)}" for note in self.notes]
         return "\n".join([f"{mark} {self.sentence}", *head, *table, *aside, *notes, *steps])
 
     def _repr_html_(self) -> str:
@@ -194,7 +194,7 @@ class Result:
         aside = f"<p>{escape(NOT_LIVE)}</p>" if self.verdict is not Verdict.PROMOTED else ""
         table = f"<table>{head}<tbody>{rows}</tbody></table>{aside}" if rows else ""
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
-        notes = "".join(f"<p>{escape(as_calls(note, self.update.model))}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escape(worded(note, Door.PYTHON, self.update.model))}</p>" for note in self.notes)
         return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}{notes}<p>{steps[4:]}</p></div>"
 
 

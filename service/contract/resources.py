@@ -336,4 +336,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldProblem] = []
+    remedies: list[dict[str, Any]] = Field(
+        default=[],
+        description="What `detail` says to do, as data: `do`, the `text` that says it there, and what it is done with.",
+        examples=[[{"do": "learn", "text": 'POST {"batches": "pending"} to ...', "model": "m", "batches": "pending"}]],
+    )
     request_id: str

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from service.guessing.column_facts import NAMES_THINGS
 from service.guessing.label_column import LABELS, OF_INPUTS
+from service.remedies import LEAVE_OUT_ANY, LEAVE_OUT_INPUT
 
 NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 NAMED = 5
@@ -71,7 +72,7 @@ def strangers(names: Sequence[str]) -> list[str]:
 def what_is_too_much(names: Sequence[str], due: int) -> str:
     """What to do where there are more columns than `due`: 'Leave out what is no input: leave_out="id".'"""
     ids = [name for name in strangers(names) if len(names) > due]
-    return f'Leave out what is no input: leave_out="{ids[0] if ids else "COLUMN"}".'
+    return f"{LEAVE_OUT_INPUT(column=ids[0]) if ids else LEAVE_OUT_ANY()}."
 
 
 def _numbered(names: Sequence[str]) -> tuple[dict[int, str], list[str]]:

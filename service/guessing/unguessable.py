@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.remedies import DATES, DECIMALS, DELIMITERS, ENCODING, NO_DECIMAL, TARGET
+
 LONGEST = 100
 """Characters of a cell or a name that a sentence shows."""
 AS_CSV = "Save it as CSV in UTF-8, which spreadsheets offer by that name."
-OR_SAY = 'Save it as CSV in UTF-8, or say how its letters are stored, such as encoding="windows-1250".'
+OR_SAY = f"Save it as CSV in UTF-8, or {ENCODING(name='windows-1250')}."
 UNCLOSED = "Is there a quote that is never closed?"
 SENTENCES = {
     "json": "This file is JSON, and a CSV file is due. In a terminal tsuika push takes it where its name ends in "
@@ -31,7 +33,7 @@ SENTENCES = {
     "nul": f"Line {{line:,}} has a NUL character: this is no text. {AS_CSV}",
     "encoding": f"This CSV file is not {{encoding}}: a byte of line {{line:,}} begins no character. {OR_SAY}",
     "order": 'Dates can be read in two ways: {cell} in "{column}" is {day} if the day stands first, and {month} if the '
-    'month does. Say which: dates="day-first" or dates="month-first".',
+    f"month does. {DATES(one='day-first', other='month-first')}.",
     "not_wide": "This CSV file is not {encoding}: no byte of its first line is 0. Leave "
     "encoding out, or say another one.",
     "open_quote": "Line {line:,}: a quote is opened here, or in a line that belongs to it, and never closed. Close it, "
@@ -44,14 +46,15 @@ SENTENCES = {
     "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
     "separator": "This CSV file has one column, {column}. Save it with commas, semicolons or tabs between cells.",
     "two_ways": "The first line can be read in two ways. Parted by {one}s it names {one_names}; parted by {other}s "
-    'it names {other_names}. Say which: delimiter="{one_mark}" or delimiter="{other_mark}".',
+    f"it names {{other_names}}. {DELIMITERS(one='{one_mark}', other='{other_mark}')}.",
     "sign": 'Numbers can be read in two ways: {cell} in "{column}" is {whole} if a {sign} parts thousands, and {part} '
-    'if decimals begin with it. Say what they begin with: decimal="," or decimal=".".',
+    f"if decimals begin with it. Say what they begin with: {DECIMALS(one=',', other='.')}.",
     "two_signs": 'Decimals have two signs: a comma in "{comma_column}" ({comma_cell}), a point in "{point_column}" '
-    '({point_cell}). Say which is meant: decimal="," or decimal="."; the other column then holds names.',
-    "comma_twice": 'A comma parts cells or begins decimals, not both: leave out decimal=",".',
+    f"({{point_cell}}). Say which is meant: {DECIMALS(one=',', other='.')}; the other column then holds names.",
+    "comma_twice": f"A comma parts cells or begins decimals, not both: {NO_DECIMAL(mark=',')}.",
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
-    'with the names of the columns above it. If these are such names, say which of them is predicted: target="NAME".',
+    "with the names of the columns above it. If these are such names, say which of them is predicted: "
+    f"{TARGET(column='NAME')}.",
     "nameless": "Column {place:,} of this CSV file has no name. Write one above it in the first line, or save the file "
     "without this column (pandas: to_csv(file, index=False)).",
     "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
@@ -64,7 +67,7 @@ SENTENCES = {
     "twice": 'Columns {first:,} and {second:,} of {form} are both called "{column}". Each has a name of its own: '
     "blanks at its ends do not count, nor how its letters are composed.",
     "two_answers": 'It may be "{column}" that is predicted, by its name, or "{last}", the numbers in the last column. '
-    'Say which: target="{column}" or target="{last}".',
+    f"Say which: {TARGET(column='{column}')} or {TARGET(column='{last}')}.",
     "numbers_or_names": '"{column}" has {values:,} different whole numbers: predict them as numbers, or are they names '
     "of classes? Say which.",
     "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '

@@ -16,6 +16,7 @@ from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, Reader, clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Deployment, Model, Version
+from service.remedies import LIST_ALIASES
 
 LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
@@ -60,8 +61,8 @@ def number_in(text: str) -> int | None:
 
 def _unknown(model: str, text: str) -> NotFound:
     return NotFound(
-        f'{model} has no version "{text[:100]}": versions are numbers 1, 2, 3 ..., live, previous, or an alias of '
-        f"/v1/models/{model}/aliases."
+        f'{model} has no version "{text[:100]}": versions are numbers 1, 2, 3 ..., live, previous, or an alias. '
+        f"{LIST_ALIASES(model=model)} lists them."
     )
 
 
@@ -137,7 +138,7 @@ def get(session: Session, model: Model, name: str) -> Alias:
     """The alias of that name. Raises NotFound."""
     alias = _find(session, model, name)
     if alias is None:
-        raise NotFound(f'{model.name} has no alias "{name[:100]}". GET /v1/models/{model.name}/aliases lists them.')
+        raise NotFound(f'{model.name} has no alias "{name[:100]}". {LIST_ALIASES(model=model.name)} lists them.')
     return alias
 
 

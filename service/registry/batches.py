@@ -25,6 +25,7 @@ from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import among, clock
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, NamedBatch, Update, Version
+from service.remedies import MERGE, RETRACT, listed
 
 AT_ONCE = 500
 """Rows that are read at once where there may be many."""
@@ -66,7 +67,7 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
         raise Conflict(
             f"These rows came as batch {old.id}, which was corrected: batch {new.id} has them now. Learned as they "
             f"were, they would count twice, with what was wrong. If you want that instead, take {new.id} back first "
-            "(POST .../retractions).",
+            f"({RETRACT(model=model.name, batches=listed([new.id]))}).",
             batch=new.id,
         )
     return None
@@ -277,8 +278,8 @@ def require_whole(session: Session, model: Model, batch: Batch) -> None:
         return
     if batch.merged is not None:
         raise Conflict(
-            f"Batch {batch.id} is a merged ledger, which has no rows. Where it is not learned, POST the ledger to "
-            f"/v1/models/{model.name}/merges again.",
+            f"Batch {batch.id} is a merged ledger, which has no rows. Where it is not learned, send it again: "
+            f"{MERGE(model=model.name)}.",
             batch=batch.id,
         )
     versions = select(Version).where(Version.model_id == model.id, THERE)

@@ -19,6 +19,7 @@ from service.registry.sql.database import clock
 from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
+from service.remedies import PROMOTE, ROLL_BACK
 
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
@@ -71,9 +72,8 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
     """
     way = _to_undo(session, model, to)
     if not way and to is not None:
-        raise Conflict(
-            f"Version {to} is not on the way back. To make it live, POST /v1/models/{model.name}/deployments."
-        )
+        how = PROMOTE(model=model.name, version=to)
+        raise Conflict(f"Version {to} is not on the way back. To make it live, {how}.")
     if not way:
         steps = [step for step in _way_back(session, model) if step.version_id not in (None, model.live_version_id)]
         gone = any(step.gone for step in steps)
@@ -163,8 +163,8 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
         if (number := foreseen(session, model, None).to) is None:
             raise
         members = {**refused.members, "to": number}
-        why = versions.why_unfit(session, model, target)
-        raise type(refused)(f'{why} To go back, send {{"to": {number}}}.', **members) from None
+        why, how = versions.why_unfit(session, model, target), ROLL_BACK(model=model.name, version=number)
+        raise type(refused)(f"{why} To go back, {how}.", **members) from None
 
 
 def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:

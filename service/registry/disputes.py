@@ -10,7 +10,7 @@ from sqlalchemy import CompoundSelect, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import Action, DisputeState
+from service.contract.enums import Action, DisputeState, Expect
 from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, updates, versions
@@ -21,6 +21,7 @@ from service.registry.sql.conditions import RETRACTED
 from service.registry.sql.database import clock
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Deployment, Dispute, Model, NamedBatch, Update
+from service.remedies import EXPECT, NO_NUMBER, REBASE, RETRACT, SETTLE, listed
 
 LOOKED_BACK = 100
 """How many of the latest open disputes a batch may settle."""
@@ -144,20 +145,27 @@ def resources_of(session: Session, model: Model, disputes: Sequence[Dispute]) ->
                 by=end.by,
                 at=moment(end.at),
                 reason=end.reason,
-                remedy=REMEDIES[state],
+                remedy=_remedy(state, model.name, each.id, opened.batches, numbers.get(opened.version_id)),
             )
         )
     return resources_shown
 
 
-REMEDIES = {
-    DisputeState.OPEN: "Wait for batches of another key, or settle it: POST .../disputes/{dispute}/settle.",
-    DisputeState.CONFIRMED: 'Promote its version (with "rebase": true, where another went live since), or learn its '
-    'batches again with "expect": "relabel"; take back older batches that say otherwise.',
-    DisputeState.REFUTED: "Take its batches back: POST .../retractions; or correct their rows.",
-    DisputeState.SETTLED: "",
-}
-"""What to do about a dispute in that state."""
+def _remedy(state: DisputeState, model: str, dispute: str, brought: Sequence[str], version: int | None) -> str:
+    """What to do about a dispute in that state."""
+    match state:
+        case DisputeState.OPEN:
+            return f"Wait for batches of another key, or settle it: {SETTLE(model=model, dispute=dispute)}."
+        case DisputeState.CONFIRMED:
+            rebase = REBASE(model=model, version=version or NO_NUMBER)
+            return (
+                f"Promote its version (where another went live since: {rebase}), or learn its batches "
+                f"{EXPECT(what=Expect.RELABEL)}; take back older batches that say otherwise."
+            )
+        case DisputeState.REFUTED:
+            return f"Take its batches back: {RETRACT(model=model, batches=listed(brought))}; or correct their rows."
+        case DisputeState.SETTLED:
+            return ""
 
 
 def _state(dispute: Dispute, decision: Decision | None) -> DisputeState:

@@ -13,6 +13,7 @@ from service.registry import models, versions
 from service.registry.sql.conditions import THERE
 from service.registry.sql.database import LARGEST, Reader
 from service.registry.sql.tables import Model, Version
+from service.remedies import PROMOTE
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLi
     if made := session.scalar(present):
         return NotLive(
             f"{name} has no live version yet; version {made} was made and waits. Look at its report, then make it "
-            f'live: POST {{"version": {made}}} to /v1/models/{name}/deployments, in a terminal tsuika promote '
-            f"{name}@{made}, from Python promote({made})."
+            f"live: {PROMOTE(model=name, version=made)}."
         )
     return models.nothing_live(name)
 

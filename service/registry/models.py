@@ -25,6 +25,7 @@ from service.registry.sql.conditions import OPEN, RETRACTED
 from service.registry.sql.database import clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
+from service.remedies import RESTORE, SEND
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -86,7 +87,7 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
     model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
     if model is not None and model.archived_at is not None and not archived_too:
         if was_used(session, model):
-            sentence = f'The model "{name}" was archived. POST /v1/models/{name}/restore brings it back.'
+            sentence = f'The model "{name}" was archived. {RESTORE(model=name)} brings it back.'
             raise NotFound(sentence, archived=True)
         raise unknown(name)
     if model is None:
@@ -105,11 +106,8 @@ def lock(session: Session, model_id: int) -> Model:
 
 
 def nothing_live(name: str) -> NotLive:
-    """The error for a model that has learned nothing yet; each of those who may ask finds the way in it."""
-    return NotLive(
-        f"{name} has no live version yet: it has learned no rows. Send it some: POST /v1/models/{name}/updates, in a "
-        f"terminal tsuika push {name} FILE, from Python push(rows, labels)."
-    )
+    """The error for a model that has learned nothing yet."""
+    return NotLive(f"{name} has no live version yet: it has learned no rows. Send it some: {SEND(model=name)}.")
 
 
 def page(

@@ -21,6 +21,7 @@ from service.registry.sql.database import LARGEST, clock
 from service.registry.sql.learned import EVERY, difference, holds, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
+from service.remedies import LIST_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def present(session: Session, model: Model, number: int, slim: bool = False) -> 
     """A version whose bytes are still there; `slim` as in `get`. Raises NotFound, Erased."""
     version = get(session, model, number, slim)
     if version.erased_at is not None:
-        raise Erased(f"{_was_erased(model, version)} GET /v1/models/{model.name}/versions says which are there.")
+        raise Erased(f"{_was_erased(model, version)} {LIST_VERSIONS(model=model.name)} lists those that are.")
     return version
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from service.contract import figures
 from service.contract.figures import amount
 from service.errors import KINDS
-from service.web.catalogue.on_page import on_page
+from service.remedies import Door, worded
 from service.web.catalogue.said import said
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
@@ -105,7 +105,7 @@ class Words:
 
     def said(self, sentence: str) -> str:
         """What the service said in its own language, in this one; "" where there are no words for it."""
-        return on_page(sentence) if self.language == OWN else said(sentence, self.language)
+        return worded(sentence, Door.PAGE) if self.language == OWN else said(sentence, self.language)
 
     def figure(self, value: float, limit: float | None) -> str:
         """`plain`; what is nearly nothing as less than a thousandth, or than a `limit` that is smaller still."""

@@ -89,7 +89,7 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     assert refused.err.rstrip().endswith(f"Correct that one: tsuika correct dale {newest} --suspects")
     refused = tsuika("push", "dale", tmp_path / "wrong.csv", "--method", "ridge")
     assert (refused.code != DONE, f"batch {newest} has them now" in refused.err) == (True, True), refused.err
-    assert f"take {newest} back first (tsuika retract)" in refused.err
+    assert f"take {newest} back first (tsuika retract dale {newest})" in refused.err
 
 
 @pytest.mark.long

@@ -216,7 +216,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
 
     back = tsuika("rollback", "fruits", "--to", "2", "--reason", "to see it")
-    assert (back.code, "To go back: tsuika rollback fruits --to 1" in back.err) == (ERROR, True), back
+    assert (back.code, "To go back, tsuika rollback fruits --to 1." in back.err) == (ERROR, True), back
 
     again = tsuika("retract", "fruits", batch, "--reason", "once more")
     assert again.code != REJECTED, again

@@ -9,6 +9,7 @@ from service.cli.output import stdout
 from service.cli.verdicts import print_update
 from service.contract.reports.class_report import Report
 from service.contract.version_resources import Version
+from service.remedies import CORRECT
 from tests.client.test_result import REPORT, result
 
 
@@ -21,7 +22,7 @@ def test_of_many_classes_that_no_row_judges_the_first_are_named(capsys: pytest.C
 
 
 def test_what_is_typed_names_the_model(capsys: pytest.CaptureFixture[str]) -> None:
-    note = "Give them another label (the page of their batch, or POST .../batches/bat_1/corrections)."
+    note = f"Give them another label ({CORRECT(model='…', batch='bat_1')})."
     report = Report.model_validate({**REPORT, "notes": [note]})
     told = {"model": "digits", "number": 2, "live": True, "report": report, "classes": ["a"]}
     _print(stdout(), Version.model_construct(**{**dict.fromkeys(Version.model_fields), **told}), None)

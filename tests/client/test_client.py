@@ -40,6 +40,7 @@ from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy
 from service.contract.resources import EpochLosses, Progress, Update
 from service.intake.formats.multipart import read_parts
+from service.remedies import PROMOTE, ROLL_BACK
 
 Answer = httpx.Response | Exception
 NOW = "2026-01-02T03:04:05Z"
@@ -236,13 +237,11 @@ def test_a_busy_service_is_asked_again_and_a_conflict_is_not() -> None:
 
 
 def test_a_rollback_that_is_refused_names_the_call() -> None:
-    for said, call in (
-        ('It was taken back. To go back, send {"to": 2}.', 'To go back, client.model("digits").rollback(to=2).'),
-        (
-            "Version 3 is not on the way back. To make it live, POST /v1/models/digits/deployments.",
-            'To make it live, client.model("digits").promote(3).',
-        ),
+    for way, call in (
+        (ROLL_BACK(model="digits", version=2), 'To do it, client.model("digits").rollback(to=2).'),
+        (PROMOTE(model="digits", version=3), 'To do it, client.model("digits").promote(3).'),
     ):
+        said = f"It was taken back. To do it, {way}."
         with pytest.raises(Conflict) as caught:
             client(Door(problem(409, "conflict", detail=said))).model("digits").rollback()
         assert str(caught.value).endswith(call)

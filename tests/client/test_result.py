@@ -12,12 +12,12 @@ import pytest
 
 from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected, RemoteModel, Result
 from service.client.blocking import finish
-from service.client.calls import as_calls
 from service.client.kinds.classes import ClassKind
 from service.client.kinds.numbers import NumberKind
 from service.contract.reports.class_report import Report
 from service.contract.reports.number_report import NumberReport
 from service.contract.resources import Update
+from service.remedies import CORRECT, DELETE_CLASS
 from tests.client.test_client import an_update
 
 REPORT: dict[str, Any] = {
@@ -196,7 +196,9 @@ def test_of_several_batches_that_were_stopped_those_that_the_sentence_names_are_
 
 def test_a_card_says_how_rows_that_look_wrong_are_listed_and_corrected() -> None:
     rows = [{"batch": "bat_2", "row": 17, "label": "8", "suggested": "3", "score": 0.99}]
-    note = 'give them the label "3" (the page, or POST .../batches/bat_2/corrections), then (DELETE .../classes/a%20b).'
+    note = (
+        f'give them the label "3" ({CORRECT(model="…", batch="bat_2")}), then ({DELETE_CLASS(model="…", name="a b")}).'
+    )
     batch = {"conflicts": None, "suspect_rows": rows, "notes": [note]}
     called = 'client.model("digits")'
     steps = [
@@ -214,20 +216,6 @@ def test_a_card_says_how_rows_that_look_wrong_are_listed_and_corrected() -> None
     gate = {"outcome": "undecided", "rules": [{**whole, "why": "columns differ"}], "why": "Held: columns differ"}
     assert "Correct them" not in result(report={**REPORT, "batch": batch, "gate": gate}).next_steps
     assert "Correct them" not in result(kind="retract", report={**REPORT, "batch": batch}).next_steps
-
-
-def test_what_is_sent_over_http_is_said_as_a_call() -> None:
-    for said, call in [
-        ("POST .../corrections gives rows other labels.", "correct(batch, {...}) gives rows other labels."),
-        ("A new one is declared first: POST .../classes.", "A new one is declared first: declare(name)."),
-        ("Take the batch back: POST .../retractions.", "Take the batch back: retract(batch)."),
-        (
-            "Nothing is pending in digits: POST a batch first, or send rows with the update.",
-            "Nothing is pending in digits: push(rows, labels) sends some.",
-        ),
-        ("DELETE /v1/models/…/classes/v1.0%2C, then", 'delete_class("v1.0,"), then'),
-    ]:
-        assert as_calls(said, "digits").replace('client.model("digits").', "") == call
 
 
 def test_the_reason_is_the_sentence_without_the_verdict() -> None:

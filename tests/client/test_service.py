@@ -103,7 +103,7 @@ def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:
     suspects = model.suspects(added.batches[0])
     assert all(row.batch == added.batches[0] for row in suspects)
     assert (suspects.version, "POST" in suspects.note) == (2, False)
-    assert ".correct(batch, {...}) gives rows other " in suspects.note
+    assert f'.correct("{added.batches[0]}", {{...}})' in suspects.note
     assert list(model.disputes(state="open")) == []
     assert ledger_digest(model.ledger(2)) != before
     taken = model.retract(added.batches, "wrong")

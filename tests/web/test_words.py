@@ -10,12 +10,11 @@ from string import Formatter
 
 from service import errors
 from service.api.limits.table import ROWS
-from service.contract.enums import Verdict
+from service.contract.enums import DisputeState, Verdict
 from service.contract.figures import amount
 from service.errors import KINDS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
-from service.registry.disputes import REMEDIES
 from service.web.pages.docs import calls
 from service.web.rendering import without_gaps
 from service.web.words import LANGUAGES, Words, catalogue, moment, percent
@@ -79,7 +78,7 @@ def test_each_limit_and_each_remedy_has_words_in_japanese() -> None:
     words = Words("ja")
     parts = [f"reason.limit.{part}.{row.name}" for row in ROWS for part in ("name", "bounds", "beyond")]
     units = {f"reason.unit.{row.unit}" for row in ROWS}
-    remedies = [f"reason.remedy.{state}" for state, remedy in REMEDIES.items() if remedy]
+    remedies = [f"reason.remedy.{state}" for state in DisputeState if state is not DisputeState.SETTLED]
     assert [key for key in (*parts, *units, *remedies) if key not in words] == []
     limits = [key for key in catalogue("ja") if key.startswith(("reason.limit.", "reason.unit."))]
     assert set(limits) == {*parts, *units}

@@ -18,9 +18,10 @@ from service.intake.kinds.rows import Named
 from service.learning.data.learned_values import ValueCounts
 from service.learning.data.near_duplicates import near, parted
 from service.learning.data.rows import Rows, lend
+from service.remedies import RETRACT, listed
 
 
-def check(rows: Rows, rights: Rights, due: Due) -> None:
+def check(rows: Rows, rights: Rights, due: Due, batch: str) -> None:
     """Raises InvalidContent where a row is not there or has no label or target, has this one already, or none would be
     left; and for a target beyond the grid."""
     before, noun = dict(zip(rows.row.tolist(), _said(rows), strict=True)), due.target.noun
@@ -32,7 +33,8 @@ def check(rows: Rows, rights: Rights, due: Due) -> None:
             says = ", ".join(map(str, right[1])) or f'"{right[0]}"'
             raise InvalidContent.at(f"/rows/{row}", f"Row {row_number(row)} is {says} already. Leave it out.")
     if sum(right is None for right in rights.values()) == len(rows):
-        raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
+        way = RETRACT(model=due.model, batches=listed([batch]))
+        raise InvalidContent.at("/rows", f"No row would be left. Take the batch back: {way}.")
     due.kind.check_rights(rows, rights)
 
 

@@ -31,6 +31,7 @@ from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
+from service.remedies import CORRECT, DECLARE
 from service.storage.artifacts import model_area, read_twice
 from service.upkeep.named_files import Name
 
@@ -73,7 +74,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
     rows, note = listed[version], _how_judged(version, method["name"], replaced, target)
     if version is not judged[0]:
         note += f" Version {judged[0].number} learned the batch later and names no row of it."
-    remedy = f"POST .../corrections gives rows other {target.member}, or takes them out."
+    remedy = f"To give rows other {target.member}, or take them out: {CORRECT(model=model, batch=batch)}."
     cursor = page.cursor or "0"
     if not cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
@@ -148,7 +149,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     def begin(stored: set[Name]) -> Act:
         old, area, held, data = read_twice(read)
         rows, unlabelled = unpack_batch(data)
-        corrected_rows.check(rows, rights, due)
+        corrected_rows.check(rows, rights, due, batch_id)
         new = batches.new_batch_id()
         rows = corrected_rows.corrected(rows, rights, new, held)
         packed = pack_rows(rows, unlabelled)
@@ -205,7 +206,7 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
             like = f" Is it {near[0]!r}?" if near else ""
             raise InvalidContent.at(
                 f"/rows/{row}",
-                f'"{label}" is not a class of {name}.{like} A new one is declared first: POST .../classes.',
+                f'"{label}" is not a class of {name}.{like} If it is a new one: {DECLARE(model=name, name=label)}.',
             )
     return model, batch
 

@@ -23,6 +23,7 @@ from service.registry.callers import quotas
 from service.registry.sql.database import marks
 from service.registry.sql.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
+from service.remedies import NO_NUMBER, PROMOTE
 from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["what is live"])
@@ -114,7 +115,7 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
         record = _locked(request, session, model, order.if_live)
         if (live_before := record.live_version_id) is None:
             sentence = f"No version of {model} is live, so none can be gone back from. Make one live by hand"
-            raise Conflict(f"{sentence}: POST /v1/models/{model}/deployments.")
+            raise Conflict(f"{sentence}: {PROMOTE(model=model, version=NO_NUMBER)}.")
         if order.to is not None:
             _named(session, record, order.to, "/to")
         deployment, passed = deployments.roll_back(session, record, order.reason, order.to, by)

@@ -21,7 +21,7 @@ from service.contract.enums import RAW, SAFETENSORS, NewClasses, UpdateKind
 from service.contract.requests import Reason, Source
 from service.contract.tables import TableInput
 from service.errors import Conflict, UnknownLabels
-from service.intake.kinds.labels import ALLOW, unknown_labels
+from service.intake.kinds.labels import unknown_labels
 from service.learning.data.serialization import pack
 from service.learning.ledger.exchange import FORMAT, entry_of
 from service.learning.methods import as_learned
@@ -33,6 +33,7 @@ from service.registry.rows import merges
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Model, Update, Version
 from service.registry.updates import Order
+from service.remedies import NEW_CLASSES_OF_FILE
 from service.storage.artifacts import model_area
 from service.upkeep.named_files import Name
 from service.upkeep.verify import stored_sums
@@ -226,6 +227,8 @@ def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses, l
     if new_classes is NewClasses.ALLOW:
         return
     places = {name: k for k, name in enumerate(names)}
-    if (refused := unknown_labels(places, model.classes, model.name, f"To add new classes, {ALLOW[1]}.")) is not None:
+    if (
+        refused := unknown_labels(places, model.classes, model.name, f"To add new classes, {NEW_CLASSES_OF_FILE()}.")
+    ) is not None:
         errors = [(pointer.replace("/labels", at, 1), sentence) for pointer, sentence in refused.errors]
         raise UnknownLabels(refused.detail, errors, **refused.members)

@@ -18,6 +18,7 @@ from service.registry import batches, models, updates, versions
 from service.registry.rows import relearning
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
+from service.remedies import ERASE
 
 routes = APIRouter(tags=["updates"])
 
@@ -43,7 +44,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     def act(session: Session) -> Effect:
         record = models.get(session, model, archived_too=True)
         if record.archived_at is not None and not order.erase:
-            remedy = 'To delete these batches and every version that learned them, send "erase": true.'
+            remedy = f"To delete these batches and every version that learned them, {ERASE()}."
             raise NotFound(f"{model} is archived: nothing of it answers any more. {remedy}")
         named = batches.named(session, record, order.batches)
         if record.archived_at is None:
@@ -73,5 +74,5 @@ def _check_takes_back(batch: Batch, erase: bool) -> None:
         raise Conflict(f"Batch {batch.id} was erased already.", batch=batch.id)
     if batch.retracted_at is not None and not erase:
         raise Conflict(
-            f'Batch {batch.id} was retracted already. To delete its rows as well, send "erase": true.', batch=batch.id
+            f"Batch {batch.id} was retracted already. To delete its rows as well, {ERASE()}.", batch=batch.id
         )

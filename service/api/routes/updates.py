@@ -31,6 +31,7 @@ from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
+from service.remedies import SEND
 from service.upkeep import gc
 from service.upkeep.named_files import Name
 
@@ -116,7 +117,7 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
     target = models.target_of(model)
     if order.batches == "pending":
         if not (waiting := batches.pending(session, model)):
-            raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
+            raise Conflict(f"Nothing is pending in {model.name}. Send rows: {SEND(model=model.name)}.")
         check_labels(sum(b.rows for b in waiting), method, live, "/batches", target)
         return [b.id for b in waiting]
     if not order.batches:

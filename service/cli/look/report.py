@@ -118,9 +118,7 @@ def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> 
 
 def _said(sentence: str, version: Version) -> str:
     """A sentence of the service with what one types here, which names the model."""
-    from service.client.calls import as_calls
-
-    return in_options(as_calls(sentence, version.model))
+    return in_options(sentence, version.model)
 
 
 def _rules(console: Console, version: Version, report: AnyReport) -> None:

@@ -17,8 +17,7 @@ from service.learning.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.client import RemoteModel
-    from service.contract.version_resources import RolledBack, WayBack
+    from service.contract.version_resources import WayBack
 
 
 def run(
@@ -33,9 +32,9 @@ def run(
         way = remote.way_back(to) if reason is None and sys.stdin.isatty() else None
         if way is not None and way.to is not None:
             echo(_changes(way), err=True)
-            done = _back(remote, reason_of(reason), way.to, way.live_version)
+            done = remote.rollback(reason_of(reason), to=way.to, if_live=way.live_version)
         else:
-            done = _back(remote, reason or "", to)
+            done = remote.rollback(reason or "", to=to)
     lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
     if done.passed:
         lines.append(f"  {_passed(done.passed)}")
@@ -62,17 +61,3 @@ def _changes(way: WayBack) -> str:
 def _passed(numbers: Sequence[int]) -> str:
     they = "they" if len(numbers) > 1 else "it"
     return f"Passed over, since {they} may not go live: {', '.join(map(str, numbers))}."
-
-
-def _back(remote: RemoteModel, reason: str, to: int | None, if_live: int | None = None) -> RolledBack:
-    """Rolls back. Raises ClientError that says the command where the version before cannot go live and another can."""
-    from service.client.errors import ClientError, Conflict, Erased
-
-    try:
-        return remote.rollback(reason, to=to, if_live=if_live)
-    except (Conflict, Erased) as refused:
-        clean = (refused.problem.model_extra or {}).get("to")
-        if clean is None:
-            raise ClientError(refused.detail) from refused
-        of_json, way = f', send {{"to": {clean}}}.', f": tsuika rollback {remote.name} --to {clean}"
-        raise ClientError(refused.detail.replace(of_json, way)) from refused

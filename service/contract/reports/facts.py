@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.enums import Outcome, Severity
+from service.contract.enums import Expect, Outcome, Severity
 from service.contract.strict import Brief
+from service.remedies import EXPECT
 
 TAKEN_BACK = (
     "When the same rows from the same source were last taken back, before they came again; null where another batch "
@@ -75,7 +76,7 @@ BESIDE_SETTINGS = "Only what the batch changed counts here: before is the live v
 BY_CHANCE = "so it passes."
 """Ends what a rule found whose value is beyond its limit, and which passes by its other condition."""
 
-MOVE = '"expect": "move"'
+MOVE = EXPECT(what=Expect.MOVE)
 """What to send where targets moved on purpose; stands in what a rule found that may be such a move."""
 
 

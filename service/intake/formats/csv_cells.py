@@ -19,14 +19,15 @@ from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
 from service.guessing.csv_dialect import Dialect
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
+from service.remedies import DECIMAL, GAPS
 
 Floats = NDArray[np.float64]
 
 KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 """Texts of all columns, and of one of them, whose readings are kept."""
 EMPTY = "Leave the cell empty where nothing is known."
-GAP = "Leave the cell empty where nothing is known, or name {0} in gaps."
-OR_WORD = 'leave the cell empty, or say gaps="{0}" if it says that nothing is known'
+GAP = f"Leave the cell empty where nothing is known, or {GAPS(word='{0}')}."
+OR_WORD = f"leave the cell empty, or {GAPS(word='{0}')} if it says that nothing is known"
 NO_GAPS = "There is no rule for missing values: fill it in, or leave the row out."
 BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -136,7 +137,8 @@ def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
     """The sentence about a text that is no number."""
     if dialect.decimal == ".":
         return no_number(text, otherwise)
-    way = f'write one such as 12,5, without unit, or {otherwise}. If decimals begin with a point, say decimal=".".'
+    point = DECIMAL(mark=".")
+    way = f"write one such as 12,5, without unit, or {otherwise}. If decimals begin with a point, {point}."
     return f"{quoted_cell(text)} is not a number here, where decimals begin with a comma: {way}"
 
 

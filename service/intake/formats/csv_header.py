@@ -16,6 +16,7 @@ from service.guessing.numbering import lacks_columns, what_is_missing, what_is_t
 from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
+from service.remedies import LEAVE_OUT, WHICH_TARGET
 
 NAMED, CANDIDATES = 10, 100
 """Columns that a refusal names; those that may hold the target, which it lists as a member where they are no more."""
@@ -166,7 +167,7 @@ class Header:
                 why += f", and {listed(free)} {'is no input' if len(free) == 1 else 'are no inputs'}"
             if there:
                 why = f"It may be {' or '.join(map(listed, there))}"
-            sentence = f'Which column is predicted? {why}: say which, target="NAME".'
+            sentence = f"Which column is predicted? {why}: {WHICH_TARGET()}."
             raise InvalidContent(sentence, [("/target", sentence)], columns=free if len(free) <= CANDIDATES else [])
         return there[0]
 
@@ -204,8 +205,11 @@ class Header:
             meant = [name for names in near.values() for name in names[:1]]
             sentences.append(
                 f"{model} has no column {listed(unknown)}: "
-                + (f"is {listed(list(dict.fromkeys(meant)))} meant?" if meant else "leave it out: ")
-                + ("" if meant else f"leave_out={quoted(unknown[0])}.")
+                + (
+                    f"is {listed(list(dict.fromkeys(meant)))} meant?"
+                    if meant
+                    else f"leave it out{LEAVE_OUT(column=seen(unknown[0][:100]))}."
+                )
             )
         if missing:
             way = f": add {'it' if len(missing) == 1 else 'them'}, with empty cells where values are not known."

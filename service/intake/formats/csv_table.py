@@ -36,11 +36,10 @@ from service.intake.formats.csv_cells import (
 )
 from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, refused_at, width_of
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
-from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
-from service.intake.kinds.labels import ALLOW
 from service.intake.kinds.rows import Named
 from service.intake.kinds.texts import as_rows, clean_text
+from service.remedies import DECIMAL, NEW_CLASSES, NEW_CLASSES_OF_FILE, NEW_VALUES, NEW_VALUES_OF_FILE
 
 Floats = NDArray[np.float64]
 Text = TypeVar("Text", str, str | None)
@@ -51,6 +50,8 @@ CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
 """Cells that are read together, and characters of rows that wait for it."""
 AS_JSON = "This is JSON: send Content-Type: application/json."
 ONE_LINE = "The file came as one line. With curl say --data-binary, since -d takes line breaks out."
+OF_FILE = ((NEW_CLASSES(), NEW_CLASSES_OF_FILE()), (NEW_VALUES(), NEW_VALUES_OF_FILE()))
+"""Remedies of a body of JSON, and of a file, whose query says them."""
 _PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/(.*))?")
 
 
@@ -66,7 +67,7 @@ class Places:
         """The refusal of a row, with its line and column in front of each sentence, and the remedy in the query."""
         errors = [(pointer, self._place(pointer) + sentence) for pointer, sentence in fault.errors]
         detail = self._place(errors[0][0] if errors else "") + fault.detail
-        for json_remedy, remedy in (ALLOW, TAKE):
+        for json_remedy, remedy in OF_FILE:
             detail = detail.replace(json_remedy, remedy)
         return type(fault)(detail, errors, **fault.members)
 
@@ -232,7 +233,7 @@ class _Reading:
             quotes = f" A {mark} within a cell needs quotes around the cell"
             decimals = "; if it is a decimal comma, write a point" if self._dialect.is_plain else ""
             if due == 1:
-                decimals = '; if decimals begin with a comma in this file, say decimal=","'
+                decimals = f"; if decimals begin with a comma in this file, {DECIMAL(mark=',')}"
             more = f"{quotes}{decimals}." if len(cells) > due else ""
             sentence = f" has {len(cells):,} cell{'s'[: len(cells) != 1]}, and the header {due:,}.{more}"
             raise refused_at(line, sentence, f"/{ROWS}/{len(self._lines)}")

@@ -14,9 +14,8 @@ from service.errors import TooManyValues, UnknownValues
 from service.intake.json_body import pointer_to
 from service.intake.kinds.rows import Named
 from service.intake.near import near_matches
+from service.remedies import MANY_VALUES, NEW_VALUES
 
-TAKE = ('send "new_values": "take"', "add ?new_values=take to the address")
-"""The remedy of a new value, of a body of JSON and of a file, whose query says the rest."""
 NAMED = 10
 """New values that a refusal names."""
 
@@ -114,7 +113,7 @@ def check_new(
     if faults:
         more = f" ({count - NAMED} more are not listed.)" if count > NAMED else ""
         faults = faults[:NAMED]
-        raise UnknownValues(f"{faults[0][1]} To take new values, {TAKE[0]}.{more}", faults, unknown=unknown)
+        raise UnknownValues(f"{faults[0][1]} To take new values, {NEW_VALUES()}.{more}", faults, unknown=unknown)
 
 
 def _too_many(counts: Mapping[str, int]) -> TooManyValues:
@@ -125,6 +124,6 @@ def _too_many(counts: Mapping[str, int]) -> TooManyValues:
         would = f"they would have {total:,}, the most of them {column}, {most:,}"
     sentence = (
         f"All categories of a model together have at most {MOST_VALUES:,} values, and {would}. If it names things, "
-        f'such as orders or people, make a model whose column {column} has "many": true, or leave it out.'
+        f"such as orders or people, {MANY_VALUES(column=column)}, or leave it out."
     )
     return TooManyValues(sentence, [("/inputs", sentence)], column=column)

@@ -11,13 +11,12 @@ from service.contract.body_limits import too_many_classes
 from service.contract.names import GROUP_NAME, MOST_CLASSES, clean_group_name
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
+from service.remedies import NEW_CLASSES, PREDICT_NUMBERS
 
-ALLOW = ('send "new_classes": "allow"', "send new_classes=allow, in the address: ?new_classes=allow")
-"""The remedy of an unknown label, of a body of JSON and of a file, whose query says the rest."""
 NAMED = 10
 """Unknown labels that an answer names."""
-TO_ADD = f"To add new classes, {ALLOW[0]}."
-NUMBER_MODEL = 'make the model with "target": {"kind": "number"}.'
+TO_ADD = f"To add new classes, {NEW_CLASSES()}."
+NUMBER_MODEL = f"{PREDICT_NUMBERS()}."
 NUMBER = re.compile(r"[-+]?([0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?")
 """A number, with a point or a comma before its decimals."""
 LEAST_NUMBERS, DIFFERENT = 20, 0.9

@@ -4,11 +4,11 @@ slipped."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from urllib.parse import quote
 
 from service.contract.reports.facts import NewValues
 from service.guessing.class_counts import TIMES, is_slip, likely_slips
 from service.guessing.column_facts import SUMS
+from service.remedies import CORRECT, DELETE_CLASS, REPORT_LISTS, UNKNOWN
 
 NAMED = 5
 """New values that notes name."""
@@ -41,7 +41,7 @@ def slip_notes(new: NewValues) -> list[str]:
     ]
     if (more := len(like) - NAMED) > 0:
         are = "value is" if more == 1 else "values are"
-        notes.append(f"{more:,} more new {are} like known ones: the report lists them (batch.new_values).")
+        notes.append(f"{more:,} more new {are} like known ones: {REPORT_LISTS()}.")
     return notes
 
 
@@ -62,8 +62,8 @@ def class_notes(rows: Mapping[str, int], known: Collection[str], batches: Sequen
     likely = list(likely_slips({**rows, **before}).items())
     notes = [
         f'"{name}" is a new class, in {rows[name]} row{"s"[: rows[name] != 1]}, and like "{like}": is it a slip? '
-        f'If so, give these rows the label "{like}" (the page of their batch, or POST .../batches/{batch}/corrections)'
-        f", then delete the class (tsuika delete-class, or DELETE .../classes/{quote(name, safe='')})."
+        f'If so, give these rows the label "{like}" ({CORRECT(model=UNKNOWN, batch=batch)}), then delete the class '
+        f"({DELETE_CLASS(model=UNKNOWN, name=name)})."
         for name, like in likely[:NAMED]
     ]
     if (more := len(likely) - NAMED) > 0:

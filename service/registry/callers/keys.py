@@ -28,6 +28,7 @@ from service.registry.ids import new_id
 from service.registry.sql.database import clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import ApiKey
+from service.remedies import LIST_KEYS
 
 BRAND = "tsuika_"
 PREFIX_LENGTH = len(BRAND) + 12
@@ -148,7 +149,7 @@ def get(session: Session, key_id: str) -> ApiKey:
     """The key of that id. Raises NotFound."""
     key = session.get(ApiKey, key_id) if len(key_id) <= 64 else None
     if key is None:
-        raise NotFound(f'There is no key "{key_id[:64]}". GET /v1/keys lists them.')
+        raise NotFound(f'There is no key "{key_id[:64]}". {LIST_KEYS()} lists them.')
     return key
 
 

@@ -13,6 +13,7 @@ from service.registry.rows import ledger
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, Model, Version
+from service.remedies import RETRACT, listed
 
 
 def accept(session: Session, model: Model, sent: Arrival) -> Batch:
@@ -29,8 +30,9 @@ def accept(session: Session, model: Model, sent: Arrival) -> Batch:
     _check_own(session, model, list(sent.entries))
     for batch in known:
         if both := sorted(sent.entries.keys() & (batch.entries or {}).keys()):
+            how = RETRACT(model=model.name, batches=listed([batch.id]))
             remedy = (
-                "Take that back first (POST .../retractions), then send this ledger again."
+                f"Take that back first ({how}), then send this ledger again."
                 if batch.retracted_at is None
                 else "Send it again once that batch, which is being taken back, has left the live version."
             )

@@ -13,6 +13,7 @@ from service.registry import batches
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update
+from service.remedies import LEARN, listed
 
 NAMED = 3
 """More batches than this are not named in a sentence."""
@@ -48,9 +49,9 @@ def how_to_learn(session: Session, model: Model) -> str:
     said = list[str]()
     if fresh:
         every = len(fresh) == len(waiting) or len(fresh) > NAMED
-        which = '"pending"' if every else f"[{', '.join(_quoted(batch.id) for batch in fresh)}]"
-        how = f'to be learned: POST {{"batches": {which}}} to /v1/models/{model.name}/updates.'
-        said.append(f"{_counted(fresh)} {'wait' if len(fresh) > 1 else 'waits'} {how}")
+        which = '"pending"' if every else listed(batch.id for batch in fresh)
+        how = LEARN(model=model.name, batches=which)
+        said.append(f"{_counted(fresh)} {'wait' if len(fresh) > 1 else 'waits'} to be learned: {how}.")
     if held:
         were, last = "were" if len(held) > 1 else "was", max(stopped[batch.id] for batch in held)
         said.append(f"{_counted(held)} {were} stopped by the gate: the report of version {last} says what to do.")
@@ -58,10 +59,6 @@ def how_to_learn(session: Session, model: Model) -> str:
         do = "correct their rows, or take them back" if len(wrong) > 1 else "correct its rows, or take it back"
         said.append(f"The labels of {_counted(wrong)} were refuted: {do}.")
     return "".join(f" {sentence}" for sentence in said)
-
-
-def _quoted(batch: str) -> str:
-    return f'"{batch}"'
 
 
 def _counted(some: Sequence[Batch]) -> str:

@@ -14,7 +14,7 @@ from service.contract.figures import amount
 from service.contract.reports import AnyReport, nothing_left
 from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
-from service.web.catalogue.on_page import on_page
+from service.remedies import Door, worded
 from service.web.kinds import kind_of
 from service.web.reports.verdicts import deciding
 from service.web.words import OWN, Words, moment, percent
@@ -91,7 +91,7 @@ def method_sentence(update: Update, report: AnyReport | None, words: Words) -> s
     if update.why is None:
         return ""
     if words.language == OWN:
-        return on_page(update.why).removeprefix(LOST).replace(AUTO, "Chosen automatically: ", 1)
+        return worded(update.why, Door.PAGE).removeprefix(LOST).replace(AUTO, "Chosen automatically: ", 1)
     if spoken := words.said(update.why):
         return spoken
     if update.kind is UpdateKind.RETRACT:

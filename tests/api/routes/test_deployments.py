@@ -142,7 +142,7 @@ def test_a_rollback_passes_over_an_erased_version(api: Api) -> None:
     assert api("POST", f"{MODEL}/rollback", {"to": 2}).status_code == 410
     named = api("POST", f"{MODEL}/deployments", {"version": 2})
     assert (
-        named.json()["detail"] == "Version 2 of digits was erased. GET /v1/models/digits/versions says which are there."
+        named.json()["detail"] == "Version 2 of digits was erased. GET /v1/models/digits/versions lists those that are."
     )
     assert api.ok("POST", f"{MODEL}/rollback", {})["live_version"] == 1
 

@@ -86,7 +86,7 @@ def test_words_for_nothing_are_gaps_where_somebody_says_so() -> None:
     table = read("a,b,kind,shop\nNA,2,x,NA\n1, NA ,NA,s\n-9,4,y,-9\n", meant, NUMBERS)
     np.testing.assert_array_equal(table.named.rows, [[NAN, 2], [1, NAN], [NAN, 4]])
     assert (table.labels, table.groups) == (["x", None, "y"], [None, "s", None])
-    assert refusal("a,b\nNA,1\n", spec=NUMBERS)[1].endswith("nothing is known, or name NA in gaps.")
+    assert refusal("a,b\nNA,1\n", spec=NUMBERS)[1].endswith('nothing is known, or say gaps="NA".')
 
 
 def test_the_target_is_found_by_its_name() -> None:

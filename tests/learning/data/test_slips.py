@@ -63,8 +63,8 @@ def test_a_new_class_that_is_like_a_larger_one_is_asked_about_with_the_way_out()
     [note] = class_notes({"grignolino": 60, "grignolinno": 1}, (), ["bat_1"])
     assert note == (
         '"grignolinno" is a new class, in 1 row, and like "grignolino": is it a slip? If so, give these rows the label '
-        '"grignolino" (the page of their batch, or POST .../batches/bat_1/corrections), then delete the class '
-        "(tsuika delete-class, or DELETE .../classes/grignolinno)."
+        '"grignolino" (POST /v1/models/…/batches/bat_1/corrections), then delete the class '
+        "(DELETE /v1/models/…/classes/grignolinno)."
     )
     assert "in 2 rows" in class_notes({"grignolinno": 2}, ["grignolino"], ())[0]
     assert class_notes({"grignolinno": 2}, ["grignolino", "grignolinno"], ()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
@@ -11,6 +10,7 @@ from service.learning.gate.classes.class_measurements import Likeness, Measured
 from service.learning.gate.gate import Figure, Finding
 from service.learning.statistics import auc_at_most
 from service.learning.wording import counted, listed, rows, whole_percent
+from service.remedies import DELETE_CLASS, UNKNOWN
 
 MOST_NAMES = 3
 """More classes than this that a new one is taken for are counted."""
@@ -98,11 +98,11 @@ def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Mea
     one, earlier = len(renamed) == 1, _earlier(renamed, measured)
     old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
     also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
-    paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
-    more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
+    calls = ", ".join(DELETE_CLASS(model=UNKNOWN, name=name) for name in renamed[:MOST_NAMES])
+    more = "; likewise the others" if len(renamed) > MOST_NAMES else ""
     return (
         f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old}, take this "
         f"batch{also} back, and remove {'the name' if one else 'the names'}, which would stay known "
-        f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
+        f"({calls}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
         "this version."
     )

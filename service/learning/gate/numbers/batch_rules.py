@@ -218,7 +218,7 @@ def contradicts_everything(
     )
     remedy = (
         "Are they targets of this model, in its unit? Do rows and targets still belong together? If they moved on "
-        f"purpose, learn them with {MOVE}."
+        f"purpose, learn them {MOVE}."
     )
     return Finding(what, value, limit, Severity.REJECTED, remedy)
 

@@ -40,7 +40,7 @@ PART_OF_USUAL = 1 / 3
 SURPRISING = 0.1
 """Chance below which a median error surprises, where something else speaks against the batch, too."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
-MEANT = f"If they were meant to move at once, as prices do, learn it with {MOVE}; if not, retract the batch."
+MEANT = f"If they were meant to move at once, as prices do, learn it {MOVE}; if not, retract the batch."
 
 
 def surprises(batch: BatchFigures, policy: NumberPolicy) -> bool:

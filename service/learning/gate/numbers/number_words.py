@@ -7,6 +7,7 @@ from service.contract.figures import amount, percent, row_number
 from service.contract.reports.number_report import MOST_OUTLIERS, Errors, NumberReport, TestedErrors
 from service.learning.gate.words import VerdictWords
 from service.learning.wording import MANY, rows, trusted_rows
+from service.remedies import CORRECT, UNKNOWN
 
 NAMED_ROWS = 3
 """Rows that sentences name."""
@@ -40,7 +41,7 @@ class NumberWords(VerdictWords[NumberReport]):
         batches = sorted({row.batch for row in report.batch.far_rows})
         waits, it = ("These batches wait, and are", "them") if len(batches) > 1 else ("The batch waits, and is", "it")
         one = "this row, take it" if len(report.batch.far_rows) == 1 else "these rows, take them"
-        where = f"the page of their batch, or POST .../batches/{batches[0]}/corrections"
+        where = CORRECT(model=UNKNOWN, batch=batches[0])
         how = f" {waits} learned with all that waits: correct {one} out ({where}), or take {it} back."
         return f" {_rows_far_out(report)}{how if verdict is Verdict.REJECTED else ''}"
 

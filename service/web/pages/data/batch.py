@@ -10,7 +10,7 @@ from service.web.pages.data.disputes import refuted
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
-BY_CALL = " POST .../corrections"
+BY_CALL = " To give rows other"
 """Where a note goes on with what a program sends; the page says which button does it."""
 SUSPECTS = 100
 """So many a report names at most."""

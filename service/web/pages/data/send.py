@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,12 +17,13 @@ from service.guessing.csv_letters import ENCODING_NAMES, UTF8
 from service.guessing.gaps import look_through
 from service.guessing.label_column import label_column
 from service.guessing.unguessable import MENDED_BY, Unguessable
+from service.remedies import GAPS_FIELD, Door, worded
 from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
 from service.web.kinds import kind_of
 from service.web.pages.data.new_labels import NAMED, chosen, counted, new_labels, said
 from service.web.view import Answer, Moved, Route, Shown, View
-from service.web.words import Words
+from service.web.words import OWN, Words
 
 NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 WRITTEN = tuple(SAYABLE)
@@ -35,23 +35,6 @@ MARK_VALUES = ("one", "other", "sign")
 PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
-IN_QUERY = ': say which, target="NAME".'
-GAPS_FIELD = "into the field for words that mean an unknown value"
-OF_PAGE = (
-    (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
-    (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
-    (r'Say which: dates="\S+" or dates="\S+"\.', "Choose here what stands first."),
-    (r'say how its letters are stored, such as encoding="\S+"', "choose here how its letters are stored"),
-    (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
-    (r'say gaps=("[^"]+")', rf"write \1 {GAPS_FIELD},"),
-    (r'make the model with "target": \{"kind": "number"\}', "choose “A number” as what is predicted"),
-    (r'make a model whose column (\S+) has "many": true', r"choose “category of many values” for column \1"),
-    (r': leave it out: leave_out="[^"]*"\.', ": leave it out."),
-    (r'Leave out what is no input: leave_out="COLUMN"', "Leave out what is no input"),
-    (r'Leave out what is no input: leave_out=("[^"]+")', r"Leave out what is no input, such as \1"),
-    (r"name (\S+) in gaps", rf"write \1 {GAPS_FIELD}"),
-)
-"""What a program is told to say in the query -> what somebody does on the page."""
 LISTED = 200
 """Columns of a vector that the page names: of more it says how many there are."""
 LONG_QUERY = "address-too-long"
@@ -261,8 +244,6 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
         if fault.detail not in problem.detail or fault.detail == problem.detail:
             first = fault.pointer.lstrip("/").partition("/")[0]
             said.setdefault(first if first in PLACES else "file", []).append(fault.detail)
-    if "target" in said:  # the form has a field where a program has a query
-        said["target"] = [sentence.replace(IN_QUERY, ".") for sentence in said["target"]]
     which = words("send.which")
     return {
         field: Said(_of_page(" ".join(sentences), words), slug, which if field == "target" else "")
@@ -273,9 +254,7 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
 def _of_page(sentence: str, words: Words) -> str:
     """A sentence of the service with the fields of the page in it. Other languages have these in their own words for
     the whole sentence."""
-    for of_query, of_page in OF_PAGE if words.language == "en" else ():
-        sentence = re.sub(of_query, of_page, sentence)
-    return sentence
+    return worded(sentence, Door.PAGE) if words.language == OWN else sentence
 
 
 CALLS = ("POST /v1/models/{model}/updates",)

@@ -696,7 +696,7 @@ def test_several_renamed_classes_are_spoken_of_in_the_plural() -> None:
     assert "(DELETE /v1/models/…/classes/three, DELETE /v1/models/…/classes/a%2F4)" in why
     assert "they are classes of their own" in why
     five = judge(named(**{name: like(0.5) for name in "abcde"}), POLICY).why
-    assert "classes/c and 2 more)" in five
+    assert "classes/c; likewise the others)" in five
 
 
 def test_a_class_that_came_a_few_rows_at_a_time_is_taken_back_with_its_earlier_batches() -> None:
