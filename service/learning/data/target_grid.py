@@ -25,8 +25,8 @@ UNIT_STEPS = 2.0**16
 """Steps of a unit, the spread of the targets that the grid was fitted to: what a head answers in."""
 REACH = 2**15 - 1
 """Largest high limb: targets up to 16,384 units away fit."""
-SMALLEST, LARGEST = 2.0**-500, 2.0**500
-"""Bounds of a fitted unit."""
+SMALLEST, LARGEST = 2.0**-1000, 2.0**500
+"""Bounds of a fitted unit: a step of the smallest is still a float64 with all of its digits."""
 LARGEST_LOGARITHM = float(np.log(np.finfo(np.float64).max))
 """Logarithm of the largest float64."""
 
@@ -59,7 +59,8 @@ class NumberGrid(Strict):
             unit = np.full(k, _power_of_two((high - low) / 8))
             offset = np.rint((low + high) / 2 / unit) * unit
         else:
-            mean, spread = goals.mean(0), goals.std(0)
+            size = _power_of_two(np.abs(goals).max(0))  # squares of targets below 1e-154 are 0
+            mean, spread = goals.mean(0), (goals / size).std(0) * size
             equal = spread <= np.abs(mean) * 2.0**-40
             spread = np.where(equal, np.abs(mean), spread)
             unit = _power_of_two(np.where(spread > 0, spread, 1.0))

@@ -17,7 +17,7 @@ def number_rows(batch: str, inputs: np.ndarray, targets: np.ndarray, source: str
     return rows_of(batch, inputs, [*NAMELESS] * len(inputs), b"secret", Known(source, targets=targets))
 
 
-@pytest.mark.parametrize("scale", [1e-9, 1.0, 3e7])
+@pytest.mark.parametrize("scale", [1e-299, 1e-160, 1e-9, 1.0, 3e7])
 def test_limbs_give_back_a_target_within_half_a_step(scale: float) -> None:
     goals = RNG.normal(5 * scale, scale, (1000, 2))
     grid = NumberGrid.fitted(NumberTarget(kind="number", size=2), goals)
