@@ -121,6 +121,17 @@ def test_two_swapped_classes_never_go_live(draws: list[Draw], rows: int) -> None
         assert {a, b} & {d.class_ for d in report.batch.disputes} or report.gate.outcome is Outcome.FAIL
 
 
+def test_rows_of_one_class_under_another_name_are_told_as_that_class(draws: list[Draw]) -> None:
+    for draw in draws:
+        name, other = map(str, draw.random.choice(np.unique(draw.labels), 2, replace=False))
+        inputs = draw.inputs[draw.labels == name][:100]
+        report = draw.update(inputs, [other] * len(inputs))
+        assert report.gate.outcome is Outcome.UNDECIDED
+        assert f'say "{other}" where version 1 is sure of "{name}"' in report.gate.why
+        suspected = Counter((row.label, row.suggested) for row in report.batch.suspect_rows)
+        assert suspected[other, name] > 0.8 * suspected.total() > 0
+
+
 def test_a_class_whose_labels_scatter_waits_for_a_person(draws: list[Draw]) -> None:
     held = 0
     for draw in draws:

@@ -37,7 +37,8 @@ RELABELS = (2, 3, 4)
 no rule of their own are nobody's purpose."""
 RENAMES, BY_RENAMES = (12, "renames"), (5, 6, 8, 9)
 """Rules that measure what an old class under another name does: its rows count against the old class, which loses. The
-name explains the loss, and not the other way round, so these hold then, and rule 12 is told."""
+name explains the loss, and not the other way round, so these hold then, and the name is told: a new one by rule 12, one
+that is known by rule 3 or 4."""
 
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
@@ -47,7 +48,7 @@ def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     changed = (_expected if meant else _unexplained) if measured.relabels else _may_be_meant if meant else None
     if changed is not None:
         findings |= {key: changed(finding) for key, finding in findings.items() if key[0] in RELABELS}
-    if findings[RENAMES].fires:
+    if findings[RENAMES].fires or contradiction_rules.one_class(measured.contradiction, policy):
         findings |= {key: _explained(finding) for key, finding in findings.items() if key[0] in BY_RENAMES}
     return decided(findings, measured.live, measured.resettled)
 

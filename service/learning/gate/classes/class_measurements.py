@@ -71,7 +71,7 @@ class Contradiction:
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
     them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
     `strange_learner`: a head of those, where they are most and can show a rule. `called`: labels of the rows by what
-    the base answers, where labels change on purpose.
+    the base answers.
     """
 
     rows: int

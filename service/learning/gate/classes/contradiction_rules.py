@@ -24,6 +24,8 @@ FEW_LABELS = 4
 """The labels that rows of a class carry instead are counted from so many on, not named."""
 LEAST_OTHERS = 10
 """Strange rows outside their commonest class from which a rule between rows and labels can show."""
+USUAL = 0.01
+"""Chance of so many conflicts from which they are no more than usual."""
 
 
 def mostly_strange(batch: Contradiction, policy: GatePolicy) -> bool:
@@ -106,6 +108,30 @@ def on_purpose(batch: Contradiction | None, policy: GatePolicy) -> bool:
         return False
     broad = _stands_out(batch, policy.contradicts_everything) or _stands_out(batch, policy.disagrees_broadly)
     return not broad or bool(shifted(batch, policy)) or renamed(batch)
+
+
+def one_class(batch: Contradiction | None, policy: GatePolicy) -> tuple[str, str, int] | None:
+    """The class whose rows under one other name are all that is unusual where so many contradict that rule 1 or 2 may
+    fire: its name, the other one, and how many these are. None where rules 3 and 4 would not hold them.
+
+    Where a class is most of a batch, no head of the batch alone tells which of its rows were renamed, as if labels were
+    shuffled. But shuffled ones contradict the answers to other classes, too, that of the other name among them.
+    """
+    if batch is None or not (needs_learner(batch, policy) or _stands_out(batch, policy.contradicts_everything)):
+        return None
+    pairs = {(answer, label): n for answer, of in batch.called.items() for label, n in of.items() if label != answer}
+    disputes = unexcused(batch, policy)
+    if not pairs or (shifted(batch, policy) and not disputes):
+        return None
+    answer, label = max(pairs, key=lambda pair: pairs[pair])
+    if answer not in disputes and not _stands_out(batch, policy.disagrees_broadly):
+        return None
+    n, back = pairs[answer, label], batch.called.get(label, {})
+    alone = (
+        at_least(batch.conflicts - n, batch.rows, batch.expected) >= USUAL
+        and at_least(sum(back.values()) - back.get(label, 0), sum(back.values()), batch.expected) >= USUAL
+    )
+    return (answer, label, n) if alone else None
 
 
 def _scattered(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
@@ -203,6 +229,8 @@ def _unlearnable(batch: Contradiction, measured: Measured, policy: GatePolicy) -
         )
     if reconcilable(batch, policy):
         return Finding(_shifted(batch), batch.excess, limit)
+    if of_one := _of_one_class(measured, batch, policy):
+        return Finding(of_one, batch.excess, limit)
     return Finding(
         f"The labels look shuffled. {batch.conflicts:,} of {rows(batch.rows)} contradict version {measured.live}, "
         f"and no rule links these rows to their labels.{_unlike(batch)}",
@@ -219,6 +247,8 @@ def contradicts_everything(batch: Contradiction, measured: Measured, policy: Gat
     limit = policy.contradicts_everything.min_excess
     if passing := _passing(measured, batch, policy.contradicts_everything, policy):
         return passing
+    if of_one := _of_one_class(measured, batch, policy):
+        return Finding(of_one, batch.excess, limit)
     share = whole_percent(batch.conflicts / batch.rows)
     what = (
         f"{share} of the rows say something else than version {measured.live} ({batch.conflicts:,} of {batch.rows:,})."
@@ -306,6 +336,16 @@ def _counted(measured: Measured, batch: Contradiction) -> str:
     about = f"about {usual:,.0f}" if usual >= 0.5 else "none"
     disagree = "disagrees" if batch.conflicts == 1 else "disagree"
     return f"{batch.conflicts:,} of {rows(batch.rows)} {disagree} with version {measured.live}; {about} would be usual."
+
+
+def _of_one_class(measured: Measured, batch: Contradiction, policy: GatePolicy) -> str:
+    """Says which class alone contradicts; empty where others do, too."""
+    found = one_class(batch, policy)
+    if found is None:
+        return ""
+    answer, label, n = found
+    of_them = f'{n:,} of them say "{label}" where it answers "{answer}", and the others are no more than usual.'
+    return f"{_counted(measured, batch)} But {of_them}"
 
 
 def _shifted(batch: Contradiction) -> str:

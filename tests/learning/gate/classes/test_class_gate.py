@@ -142,6 +142,38 @@ def test_labels_without_a_rule_of_their_own_are_rejected_as_shuffled() -> None:
     assert not fired(reconciled)
 
 
+def of_one_class(called: dict[str, dict[str, int]], classes: dict[str, ClassEvidence] | None = None) -> Measured:
+    """Labels of rows by what version 2 answers; no head of the batch alone tells them."""
+    measured = replace(relabelled(called), relabels=False)
+    assert measured.contradiction is not None
+    return replace(measured, contradiction=replace(measured.contradiction, learner=SHUFFLED, classes=classes or {}))
+
+
+def test_one_class_under_another_name_is_told_as_that_class_and_not_as_shuffled() -> None:
+    agreeing = {"a": ClassEvidence(confident=90, conflicts=24, expected=0.02, toward={"b": 24})}
+    called = {"a": {"a": 71, "b": 26}, "c": {"a": 3}}
+    found = of_one_class(called, agreeing)
+    assert fired(found) == {3: Severity.HELD, 4: Severity.HELD}
+    assert judge(found, POLICY).why.startswith('Held: 24 of 90 rows say "b" where version 2 is sure of "a".')
+    assert rule(found, 1).why == (
+        '29 of 100 rows disagree with version 2; about 5 would be usual. But 26 of them say "b" where it answers "a", '
+        "and the others are no more than usual."
+    )
+    assert fired(of_one_class(called)) == {4: Severity.HELD}, "it is sure of too few for rule 3"
+    lost = replace(found, harm=Harm(1000, Paired(1000, 61, 8)))
+    assert fired(lost) == {3: Severity.HELD, 4: Severity.HELD, 5: Severity.HELD}, "the name explains the loss"
+    renamed = of_one_class({"a": {"b": 60, "a": 5}, "c": {"c": 30}, "b": {"b": 5}})
+    assert fired(renamed) == {4: Severity.HELD}, "not rule 2: the others are right"
+
+
+def test_shuffled_labels_are_no_class_under_another_name() -> None:
+    two = {"a": {"a": 50, "b": 50}, "b": {"a": 50, "b": 50}}
+    lopsided = {"a": {"a": 60, "b": 20}, "b": {"a": 15, "b": 5}}
+    most = {f"{k}": {f"{j}": 2 + 8 * (k == j) for j in range(10)} for k in range(10)}
+    for called in (two, lopsided, most):
+        assert fired(of_one_class(called))[1] is Severity.REJECTED, called
+
+
 def test_labels_that_change_on_purpose_are_stopped_by_every_rule_but_2_to_4() -> None:
     assert fired(against(92)) == {2: Severity.REJECTED, 4: Severity.HELD}
     expected = relabelled({f"{k}": {f"{k + 1}": 9, f"{k}": 1} for k in range(10)})
