@@ -72,6 +72,15 @@ def test_corrected_rows_are_those_that_right_labels_would_have_made(seed: int, s
     assert [row for row in range(60) if row not in fewer.row] == [0, 7]
 
 
+def test_who_takes_a_corrected_batch_back_is_told_where_its_rows_are(api: Api, batch: str) -> None:
+    correct(api, batch, {"0": "b"})
+    [new] = [each["id"] for each in api.ok("GET", f"{MODEL}/batches")["items"] if each["id"] != batch]
+    refused = api("POST", f"{MODEL}/retractions", {"batches": [batch]})
+    assert (refused.status_code, refused.json()["batch"]) == (409, new)
+    assert f"was corrected: batch {new} has its rows now. Take that one back." in refused.json()["detail"]
+    assert api("POST", f"{MODEL}/retractions", {"batches": [new]}).status_code == 202
+
+
 def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_update(api: Api, batch: str) -> None:
     make_version(api.runtime, learned=[batch])
     response = correct(api, batch, {"0": "b", "1": None})

@@ -194,8 +194,9 @@ def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Dat
 def test_what_the_gate_stopped_and_what_was_refuted_is_not_counted_among_what_waits(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
-        fresh, held, wrong = (batch(session, digits) for _ in range(3))
-        each = {of.id: version(session, digits, [of.id]) for of in (held, wrong)}
+        fresh, held, wrong, ready = (batch(session, digits) for _ in range(4))
+        each = {of.id: version(session, digits, [of.id]) for of in (held, wrong, ready)}
+        each[ready.id].report = {"gate": {"outcome": "pass"}}
         for of in each.values():
             session.get_one(Update, of.update_id).verdict = Verdict.HELD
         disputed = session.get_one(Update, each[wrong.id].update_id)
@@ -205,13 +206,15 @@ def test_what_the_gate_stopped_and_what_was_refuted_is_not_counted_among_what_wa
         every = unlearned.how_to_learn(session, digits)
         assert every == (
             f' 1 batch of 4 rows waits to be learned: POST {{"batches": ["{fresh.id}"]}} to /v1/models/digits/updates.'
+            ' 1 batch of 4 rows passed every check and waits for you: POST {"version": 3} to '
+            "/v1/models/digits/deployments."
             " 1 batch of 4 rows was stopped by the gate: the report of version 1 says what to do."
             " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."
         )
         counted = unlearned.counted(session, [digits.id])[digits.id]
-        assert (counted.batches, counted.rows, counted.stopped, counted.refuted) == (3, 12, 1, 1)
-        assert counted.sentence == "Of 3 batches that wait 1 was stopped by the gate and 1 was refuted by a dispute."
-        fresh.retracted_at = held.retracted_at = 1.0
+        assert (counted.batches, counted.rows, counted.stopped, counted.refuted) == (4, 16, 1, 1)
+        assert counted.sentence == "Of 4 batches that wait 1 was stopped by the gate and 1 was refuted by a dispute."
+        fresh.retracted_at = held.retracted_at = ready.retracted_at = 1.0
         assert unlearned.counted(session, [digits.id])[digits.id].refuted == 1
         only = unlearned.how_to_learn(session, digits)
         assert only == " The labels of 1 batch of 4 rows were refuted: correct its rows, or take it back."

@@ -15,7 +15,7 @@ from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
 from service.registry import batches, models, updates, versions
-from service.registry.rows import relearning
+from service.registry.rows import relearning, same_rows
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 from service.remedies import ERASE
@@ -50,7 +50,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         if record.archived_at is None:
             check_rows(session, record, [b.id for b in named])
         for batch in named:
-            _check_takes_back(batch, order.erase)
+            _check_takes_back(session, batch, order.erase)
             batches.retract(session, record, batch, order.reason)
         ids = [b.id for b in named]
         retraction = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
@@ -68,11 +68,16 @@ def check_rows(session: Session, model: Model, ids: list[str]) -> None:
         relearning.replayed(session, live, removed)
 
 
-def _check_takes_back(batch: Batch, erase: bool) -> None:
+def _check_takes_back(session: Session, batch: Batch, erase: bool) -> None:
     """Raises Conflict for a batch that is taken back already; what is retracted can still be erased."""
     if batch.erased_at is not None:
         raise Conflict(f"Batch {batch.id} was erased already.", batch=batch.id)
-    if batch.retracted_at is not None and not erase:
+    if batch.retracted_at is None or erase:
+        return
+    if (new := same_rows.in_place_of(session, batch)) is not None:
         raise Conflict(
-            f"Batch {batch.id} was retracted already. To delete its rows as well, {ERASE()}.", batch=batch.id
+            f"Batch {batch.id} was corrected: batch {new.id} has its rows now. Take that one back. To delete the "
+            f"rows as they were, {ERASE()}.",
+            batch=new.id,
         )
+    raise Conflict(f"Batch {batch.id} was retracted already. To delete its rows as well, {ERASE()}.", batch=batch.id)

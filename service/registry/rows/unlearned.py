@@ -7,16 +7,18 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import DisputeState, Verdict
+from service.contract.enums import DisputeState, Outcome, Verdict
 from service.contract.resources import Pending
 from service.registry import batches
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update
-from service.remedies import LEARN, listed
+from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
+from service.remedies import LEARN, PROMOTE, listed
 
 NAMED = 3
 """More batches than this are not named in a sentence."""
+_STOPPED = Version.report["gate"]["outcome"].as_string().is_distinct_from(Outcome.PASS)
+"""Of versions that wait for a person: a version that passed every check does, too, where people promote."""
 
 
 def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
@@ -26,7 +28,7 @@ def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
     if not waiting:
         return counts
     named = NamedBatch.batch_id == Batch.id
-    judged = Update.version_id.is_not(None) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
+    judged = (Version.id == Update.version_id) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED)) & _STOPPED
     stopped = exists().where(named, Update.id == NamedBatch.update_id, judged)
     wrong = (Dispute.model_id == Batch.model_id) & (Dispute.verdict == DisputeState.REFUTED)
     refuted = exists().where(named, Dispute.update_id == NamedBatch.update_id, wrong)
@@ -38,13 +40,17 @@ def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
 
 
 def how_to_learn(session: Session, model: Model) -> str:
-    """Sentences of what waits, behind a space: how it is learned; of what the gate stopped, which version says what to
-    do; of what was refuted, that it is corrected or taken back. "" where nothing waits."""
+    """Sentences of what waits, behind a space: how it is learned; of what passed, which version is promoted; of what
+    the gate stopped, which one says what to do; of what was refuted, that it is corrected or taken back. "" where
+    nothing waits."""
     waiting = batches.pending(session, model)
     ids = [batch.id for batch in waiting]
     refuted, stopped = _refuted(session, model, ids), batches.stopped_by(session, ids)
     wrong = [batch for batch in waiting if batch.id in refuted]
-    held = [batch for batch in waiting if batch.id in stopped and batch.id not in refuted]
+    learned = [batch for batch in waiting if batch.id in stopped and batch.id not in refuted]
+    passed = _passed(session, model, stopped.values())
+    ready = [batch for batch in learned if stopped[batch.id] in passed]
+    held = [batch for batch in learned if stopped[batch.id] not in passed]
     fresh = [batch for batch in waiting if batch.id not in stopped and batch.id not in refuted]
     said = list[str]()
     if fresh:
@@ -52,6 +58,10 @@ def how_to_learn(session: Session, model: Model) -> str:
         which = '"pending"' if every else listed(batch.id for batch in fresh)
         how = LEARN(model=model.name, batches=which)
         said.append(f"{_counted(fresh)} {'wait' if len(fresh) > 1 else 'waits'} to be learned: {how}.")
+    if ready:
+        last = max(stopped[batch.id] for batch in ready)
+        how, wait = PROMOTE(model=model.name, version=last), "wait" if len(ready) > 1 else "waits"
+        said.append(f"{_counted(ready)} passed every check and {wait} for you: {how}.")
     if held:
         were, last = "were" if len(held) > 1 else "was", max(stopped[batch.id] for batch in held)
         said.append(f"{_counted(held)} {were} stopped by the gate: the report of version {last} says what to do.")
@@ -59,6 +69,12 @@ def how_to_learn(session: Session, model: Model) -> str:
         do = "correct their rows, or take them back" if len(wrong) > 1 else "correct its rows, or take it back"
         said.append(f"The labels of {_counted(wrong)} were refuted: {do}.")
     return "".join(f" {sentence}" for sentence in said)
+
+
+def _passed(session: Session, model: Model, numbers: Collection[int]) -> set[int]:
+    """Those of these versions that the gate let pass."""
+    query = select(Version.number).where(Version.model_id == model.id, Version.number.in_({*numbers}), ~_STOPPED)
+    return set(session.scalars(query))
 
 
 def _counted(some: Sequence[Batch]) -> str:
