@@ -21,7 +21,7 @@ from service.registry.sql.database import LARGEST, clock
 from service.registry.sql.learned import EVERY, difference, holds, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
-from service.remedies import LIST_VERSIONS
+from service.remedies import CORRECT, LIST_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,12 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
     if version.erased_at is not None:
         remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
         raise Erased(f"{why} {remedy}", nearest_clean=near)
-    without = "No other good version is without it."
-    remedy = f"The nearest version without it is {near}." if near else without + unlearned.how_to_learn(session, model)
+    if near:
+        raise Conflict(f"{why} The nearest version without it is {near}.", nearest_clean=near)
+    remedy = "No other good version is without it." + unlearned.how_to_learn(session, model)
+    corrected = same_rows.corrected_by(session, [session.get_one(Batch, retracted_in(session, version)[0])])
+    for now in corrected.values():
+        remedy += f" To undo the correction, correct the rows once more: {CORRECT(model=model.name, batch=now)}."
     raise Conflict(f"{why} {remedy}", nearest_clean=near)
 
 

@@ -230,6 +230,15 @@ def test_no_version_is_clean_once_everything_was_retracted(database: Database) -
         with pytest.raises(Conflict, match="No other good version is without it") as refused:
             versions.require_clean(session, digits, first)
         assert refused.value.members == {"nearest_clean": None}
+        now = batch(session, digits)
+        now.corrects = a.id
+        now.in_live = True
+        with pytest.raises(Conflict, match=f"learned batch {a.id}, which was corrected") as refused:
+            versions.require_clean(session, digits, first)
+        how = (
+            f"To undo the correction, correct the rows once more: POST /v1/models/digits/batches/{now.id}/corrections."
+        )
+        assert refused.value.detail.endswith(how)
 
 
 def test_an_erased_version_cannot_go_live(database: Database) -> None:
