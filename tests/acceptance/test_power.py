@@ -265,7 +265,7 @@ def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(mortal: Serve
             post_once(caller)
         until_it_dies(mortal)
         invariants.hold(mortal.data)
-        assert waiting(mortal) == {"batches": 1, "rows": 60}
+        assert waiting(mortal) == {"batches": 1, "rows": 60, "stopped": 0, "refuted": 0}
         for point in POINTS:
             mortal.restart(wait=False, worker=True, crash_point=point)
             until_it_dies(mortal)

@@ -84,7 +84,7 @@ def test_a_rollback_that_is_refused_names_the_version_that_it_would_go_to(tsuika
     corrected = tsuika("correct", "moor", batch, "--row", "0=pear", "--reason", "looked")
     assert (corrected.code, "Undo: tsuika correct moor bat_" in corrected.out) == (DONE, True), corrected.out
     refused = tsuika("rollback", "moor", "--to", "4", "--reason", "to see it")
-    said = rf"Version 4 learned batch {batch}, which was corrected\. To go back: (tsuika rollback moor --to 2)$"
+    said = rf"Version 4 learned batch {batch}, which was corrected\. To go back, (tsuika rollback moor --to 2)\.$"
     assert refused.code == ERROR
     assert re.search(said, refused.err.rstrip()), refused.err
     back = tsuika("rollback", "moor", "--reason", "without the version that was printed")
