@@ -64,10 +64,8 @@ class Remedy:
 
         def put(place: re.Match[str]) -> str:
             value = values[place["name"]]
-            if place["before"] == "/":
-                value = (
-                    value if value == UNKNOWN else re.sub(r"\.$", "%2E", quote(value, safe=""))
-                )  # which would end the sentence
+            if place["before"] == "/":  # a point at the end would end the sentence
+                value = value if value == UNKNOWN else re.sub(r"\.$", "%2E", quote(value, safe=""))
             elif door is Door.TERMINAL and place["before"] != "'":
                 value = _typed(value)
             return f"{place['before']}{value}"

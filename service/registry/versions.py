@@ -194,28 +194,38 @@ def why_unfit(session: Session, model: Model, version: Version) -> str:
     """Why a version may not go live: it was erased, or learned a retracted batch; "" where it may."""
     if version.erased_at is not None:
         return _was_erased(model, version)
+    gone = _taken_back(session, version)
+    return _learned(version, *gone) if gone else ""
+
+
+def _taken_back(session: Session, version: Version) -> tuple[str, str | None] | None:
+    """The first batch of the version that was taken back · the one that has its rows now, where it was corrected; None
+    where none was taken back."""
     bad = retracted_in(session, version)
     if not bad:
-        return ""
-    corrected = same_rows.corrected_by(session, [session.get_one(Batch, bad[0])])
-    return f"Version {version.number} learned batch {bad[0]}, which was {'corrected' if corrected else 'retracted'}."
+        return None
+    return bad[0], same_rows.corrected_by(session, [session.get_one(Batch, bad[0])]).get(bad[0])
+
+
+def _learned(version: Version, batch_id: str, now: str | None) -> str:
+    return f"Version {version.number} learned batch {batch_id}, which was {'corrected' if now else 'retracted'}."
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Raises Erased for an erased version and Conflict for one that learned a retracted batch, naming the nearest clean
     one that is not live."""
-    why = why_unfit(session, model, version)
-    if not why:
+    gone = None if version.erased_at is not None else _taken_back(session, version)
+    if version.erased_at is None and gone is None:
         return
     near = nearest_clean(session, model, version.number, but_live=True)
-    if version.erased_at is not None:
+    if gone is None:
         remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
-        raise Erased(f"{why} {remedy}", nearest_clean=near)
+        raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
+    why, (_, now) = _learned(version, *gone), gone
     if near:
         raise Conflict(f"{why} The nearest version without it is {near}.", nearest_clean=near)
     remedy = "No other good version is without it." + unlearned.how_to_learn(session, model)
-    corrected = same_rows.corrected_by(session, [session.get_one(Batch, retracted_in(session, version)[0])])
-    for now in corrected.values():
+    if now is not None:
         remedy += f" To undo the correction, correct the rows once more: {CORRECT(model=model.name, batch=now)}."
     raise Conflict(f"{why} {remedy}", nearest_clean=near)
 
