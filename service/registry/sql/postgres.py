@@ -39,6 +39,8 @@ CONFLICTS = {"40001", "40P01"}
 """Codes of transactions that cannot be put in an order, and of those that wait for each other: one is undone."""
 NOT_ALLOWED = "42501"
 """The code of what the role has no right to."""
+NUL_IN_JSON = "22P05"
+"""The code of JSON that holds a character which no text may hold: U+0000 alone."""
 IDLE_SECONDS = 1.0
 """A connection that was used within them is not looked at before it is used again; where it was cut meanwhile, that
 refuses one transaction, which says so."""
@@ -135,7 +137,7 @@ def refusal_of(error: DBAPIError) -> TsuikaError | None:
         return NotWritable("The database takes no writes now: it is a replica, or was made read-only.")
     if code == NOT_ALLOWED:
         return NotWritable("The role of TSUIKA_DATABASE_URL may not do this. Make it the owner of the database.")
-    if isinstance(error, DataError) and "NUL" in str(error.orig):
+    if code == NUL_IN_JSON or (isinstance(error, DataError) and "NUL" in str(error.orig)):
         return InvalidContent("A text holds the character U+0000, which cannot be stored. Leave it out.")
     cut_off = isinstance(error, OperationalError) and (code is None or code.startswith(("08", "57P")))
     if cut_off or error.connection_invalidated:

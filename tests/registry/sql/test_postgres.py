@@ -29,7 +29,7 @@ from service.registry.callers.idempotency import Attempt
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql import postgres as postgres_module
 from service.registry.sql.base import Table
-from service.registry.sql.database import Bounds, Database, clock, now
+from service.registry.sql.database import Bounds, Database, among, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
 from service.registry.sql.tables import (
@@ -439,6 +439,8 @@ def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database,
 def test_what_it_cannot_store_is_refused(database: Database) -> None:
     with pytest.raises(InvalidContent, match=r"U\+0000"), database.writing() as session:
         session.execute(text("SELECT :text"), {"text": "a\0b"})
+    with pytest.raises(InvalidContent, match=r"U\+0000"), database.reading() as session:
+        session.scalars(among(session, ["a", "a\0b"])).all()
     with pytest.raises(NotWritable, match="no writes"), database.reading() as session:
         model(session)
 
