@@ -44,7 +44,7 @@ class Door(StrEnum):
 @dataclass(frozen=True)
 class Remedy:
     """Something to do, and the words for it at each door, with <places> for what varies. What cannot be done at a door
-    is said there as over HTTP."""
+    is said there with the door at which it can be."""
 
     do: str
     http: str
@@ -164,7 +164,9 @@ ROLL_BACK = Remedy(
     "tsuika rollback <model> --to <version>",
     "see “Roll back…”",
 )
-RESTORE = Remedy("restore", f"POST {_AT}/restore", f"POST {_AT}/restore", f"POST {_AT}/restore", f"POST {_AT}/restore")
+RESTORE = Remedy(
+    "restore", f"POST {_AT}/restore", f"{_OF}restore()", f"{_OF}restore() in Python", f"{_OF}restore() in Python"
+)
 LEARN = Remedy(
     "learn",
     f'POST {{"batches": <batches>}} to {_AT}/updates',
@@ -183,8 +185,8 @@ MERGE = Remedy(
     "merge",
     f"POST the ledger to {_AT}/merges",
     f"{_OF}merge(ledger)",
-    f"POST the ledger to {_AT}/merges",
-    f"POST the ledger to {_AT}/merges",
+    f"{_OF}merge(ledger) in Python",
+    f"{_OF}merge(ledger) in Python",
 )
 CORRECT = Remedy(
     "correct",
@@ -205,7 +207,7 @@ SETTLE = Remedy(
     "settle",
     f"POST {_AT}/disputes/<dispute>/settle",
     f'{_OF}settle_dispute("<dispute>", ...)',
-    f"POST {_AT}/disputes/<dispute>/settle",
+    "see its page, /models/<model>/disputes/<dispute>",
     "see its page",
 )
 DELETE_CLASS = Remedy(
@@ -245,7 +247,7 @@ REPORT_LISTS = Remedy(
     "the report lists them with --json",
     "the report lists them",
 )
-LIST_KEYS = Remedy("list_keys", "GET /v1/keys", "GET /v1/keys", "tsuika keys list", "the page of keys")
+LIST_KEYS = Remedy("list_keys", "GET /v1/keys", "tsuika keys list", "tsuika keys list", "the page of keys")
 
 # How a file is read: Python says it as HTTP.
 
@@ -310,8 +312,8 @@ PREDICT_NUMBERS = Remedy(
 MANY_VALUES = Remedy(
     "many_values",
     'make a model whose column <column> has "many": true',
-    'make a model whose column <column> has "many": true',
-    'make a model whose column <column> has "many": true',
+    'make a model whose column <column> has "many": True',
+    'make a model whose column <column> has "many": True, in Python',
     "choose “category of many values” for column <column>",
 )
 

@@ -71,6 +71,10 @@ def test_the_words_of_a_door_name_what_is_there(remedy: Remedy) -> None:
         assert callable(getattr(Client, call))
     for call in re.findall(r'model\("<model>"\)\.(\w+)\(', remedy.python):
         assert callable(getattr(RemoteModel, call))
+    for words in (remedy.python, remedy.terminal, remedy.page):
+        assert not re.search(r"\b(GET|POST|PUT|PATCH|DELETE)\b|\b(true|false|null)\b", words), "that is HTTP"
+    for call in re.findall(r'model\("<model>"\)\.(\w+)\(', remedy.terminal + remedy.page):
+        assert callable(getattr(RemoteModel, call))
     for verb in re.findall(r"tsuika ([\w-]+)", remedy.terminal):
         assert any(verb in group for group in VERBS.values())
 

@@ -77,6 +77,9 @@ for router in ROUTERS:
 PATHS = list(dict.fromkeys(route.path for router in ROUTERS for route in router.routes if isinstance(route, Route)))
 _AT = re.compile("|".join("({})".format(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in PATHS))
 
+_CALLED = re.compile(r".*:(predict|predict_proba|classify|regress|score)", re.DOTALL)
+"""Calls of a model as TensorFlow Serving has them. No name of a model has a colon."""
+_NAMED = re.compile(r"/models/([a-z0-9][a-z0-9._-]{0,99})(?=[:/])")
 HINTS = (
     (r".*[:/](predict|predict_proba|classify|regress|score)", "POST /v1/models/{model}/predictions predicts rows."),
     (r".*/predictions(/.*)?", "POST /v1/models/{model}/predictions predicts rows."),
@@ -86,7 +89,8 @@ HINTS = (
     (r"/(v1|models|api)(/.*)?", "The models are at /v1/models; the whole interface is at /docs."),
     (r".*", "The interface is described at /docs."),
 )
-"""Patterns of paths that people try, as other servers have them, and where they find it here."""
+"""Patterns of paths that people try, as other servers have them, and where they find it here, of the model that a path
+names."""
 
 
 def route_at(path: str) -> str:
@@ -162,6 +166,8 @@ async def _refused(request: Request, error: Exception) -> Response:
         return _Nothing()
     if problems.status_of(type(error)) == 500:
         raise error
+    if isinstance(error, NotFound) and _CALLED.fullmatch(request.url.path):
+        error = _nothing_at(request.url.path)
     status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
     return _problem(request, status, body, {k.decode(): v.decode() for k, v in headers})
 
@@ -177,13 +183,20 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
     """Answers a request for a path that does not exist, or a method that its path does not take."""
     assert isinstance(error, HTTPException)
     path, request_id = request.url.path, request.scope["tsuika.request_id"]
-    if error.status_code != 405 or path.endswith(":predict"):
-        hint = next(hint for pattern, hint in HINTS if re.fullmatch(pattern, path, re.DOTALL))
-        return await _refused(request, NotFound(f"There is nothing at this address. {hint}"))
+    if error.status_code != 405 or _CALLED.fullmatch(path):
+        return await _refused(request, _nothing_at(path))
     allowed = ", ".join(sorted(_methods(request)))
     detail = f"This address does not take {request.method}. It takes {allowed}."
     body = problems.plain_problem(405, "method-not-allowed", "No such call", detail, request_id)
     return _problem(request, 405, body, {"Allow": allowed})
+
+
+def _nothing_at(path: str) -> NotFound:
+    """Says where that is which a path has in other servers."""
+    hint = next(hint for pattern, hint in HINTS if re.fullmatch(pattern, path, re.DOTALL))
+    if (named := _NAMED.search(path)) is not None:
+        hint = hint.replace("{model}", named[1])
+    return NotFound(f"There is nothing at this address. {hint}")
 
 
 def _methods(request: Request) -> set[str]:

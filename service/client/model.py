@@ -43,8 +43,12 @@ class AsyncModel(Asking, Learning):
         return await self._transport.call("PATCH", self._path, Model, changes)
 
     async def archive(self) -> None:
-        """Stop serving it. Its name stays taken, unless it never had rows; `POST …/restore` brings it back."""
+        """Stop serving it. Its name stays taken, unless it never had rows; `restore` brings it back."""
         await self._transport.send("DELETE", self._path)
+
+    async def restore(self) -> Model:
+        """Bring it back from the archive. Raises Conflict while one of its updates has not ended."""
+        return await self._transport.call("POST", f"{self._path}/restore", Model)
 
     async def compare(
         self, first: int | str, second: int | str = "live", inputs: Any = None, labels: Any = None
@@ -244,6 +248,7 @@ class RemoteModel(Blocking[AsyncModel]):
     info = blocking(AsyncModel.info)
     configure = blocking(AsyncModel.configure)
     archive = blocking(AsyncModel.archive)
+    restore = blocking(AsyncModel.restore)
     predict = blocking(AsyncModel.predict)
     predict_proba = blocking(AsyncModel.predict_proba)
     compare = blocking(AsyncModel.compare)

@@ -266,7 +266,10 @@ def test_every_answer_carries_a_request_id_that_counts_nothing(api: Api) -> None
 
 def test_unknown_addresses_name_the_right_one(api: Api) -> None:
     for path, right in [
-        ("/v1/models/digits:predict", "/v1/models/{model}/predictions"),
+        ("/v1/models/digits:predict", "POST /v1/models/digits/predictions"),
+        ("/v1/models/digits:classify", "POST /v1/models/digits/predictions"),
+        ("/v1/models/digits/versions/2:predict", "POST /v1/models/digits/predictions"),
+        ("/v2/models/digits/predict", "POST /v1/models/digits/predictions"),
         ("/predict", "/v1/models/{model}/predictions"),
         ("/predictions/digits", "/v1/models/{model}/predictions"),
         ("/digits/invocations", "/v1/models/{model}/invocations"),
@@ -278,7 +281,9 @@ def test_unknown_addresses_name_the_right_one(api: Api) -> None:
         refused = api("POST", path)
         assert refused.status_code == 404
         message = refused.json()
-        assert right in message.get("detail", message.get("message"))
+        assert right in message.get("detail", message.get("message", message.get("error")))
+    read = api("GET", "/v1/models/digits:predict")
+    assert (read.status_code, "POST /v1/models/digits/predictions" in read.json()["detail"]) == (404, True)
     wrong = api("PUT", "/v1/models/digits")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, PATCH")
     assert wrong.json()["detail"].endswith("It takes DELETE, GET, PATCH.")

@@ -178,6 +178,10 @@ def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None
     assert (client.key().id, client.key().scopes) == ("bootstrap key", [*KeyScope])
     model.archive()
     assert model.name not in [m.name for m in client.models()]
+    with pytest.raises(NotFound, match=rf'client\.model\("{model.name}"\)\.restore\(\) brings it back'):
+        model.info()
+    assert model.restore().archived_at is None
+    assert model.name in [m.name for m in client.models()]
 
 
 def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, service_url: str) -> None:
