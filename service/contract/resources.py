@@ -148,6 +148,9 @@ class Batch(Resource):
         description="Of one that the live version has not learned: the latest version that did learn it, and that was "
         "held or rejected.",
     )
+    refuted: str | None = Field(
+        default=None, description="The latest dispute over it in which its labels were found wrong."
+    )
     updates: list[str]
     lent: list[int] = Field(default=[], description="Rows of judging folds that were lent to learning.")
     kept_rows: int | None = Field(

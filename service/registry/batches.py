@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
-from service.contract.enums import Action, BatchState, Verdict
+from service.contract.enums import Action, BatchState, DisputeState, Verdict
 from service.contract.tables import LACKED
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
@@ -24,7 +24,7 @@ from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import among, clock
 from service.registry.sql.shown import moment, shown
-from service.registry.sql.tables import Batch, Model, NamedBatch, Update, Version
+from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
 from service.remedies import MERGE, RETRACT, listed
 
 AT_ONCE = 500
@@ -310,24 +310,26 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: four queries, however many they are."""
+    """Batches of the model as the API shows them: five queries, however many they are."""
     named = _named_by(session, [batch.id for batch in batches])
+    refuted = refuted_by(session, [batch.id for batch in batches])
     stopped = stopped_by(session, [batch.id for batch in batches if not batch.in_live])
     corrected = same_rows.corrected_by(session, [batch for batch in batches if batch.retracted_at is not None])
     return [
-        resource_of(model, batch, named[batch.id], stopped.get(batch.id), corrected.get(batch.id)) for batch in batches
+        resource_of(
+            model,
+            batch,
+            updates=named[batch.id],
+            stopped=stopped.get(batch.id),
+            refuted=refuted.get(batch.id),
+            corrected_by=corrected.get(batch.id),
+        )
+        for batch in batches
     ]
 
 
-def resource_of(
-    model: Model,
-    batch: Batch,
-    named_by: Sequence[str] = (),
-    stopped: int | None = None,
-    corrected_by: str | None = None,
-) -> resources.Batch:
-    """A batch as the API shows it: a new one, or one that these updates name. stopped: the version that learned it ·
-    corrected_by: the batch that has its rows now."""
+def resource_of(model: Model, batch: Batch, **known: Any) -> resources.Batch:
+    """A batch as the API shows it: a new one, or one of which other rows tell what is `known`."""
     return shown(
         resources.Batch,
         batch,
@@ -337,11 +339,9 @@ def resource_of(
         notes=batch.notes or [],
         digest=batch.digest or None,
         state=state(batch),
-        stopped=stopped,
-        corrected_by=corrected_by,
-        updates=list(named_by),
         kept_rows=stored_rows(batch),
         erased_at=moment(batch.erased_at) if is_erased(batch) else None,
+        **{"stopped": None, "refuted": None, "corrected_by": None, "updates": [], **known},
     )
 
 
@@ -374,3 +374,10 @@ def stopped_by(session: Session, ids: Sequence[str]) -> dict[str, int]:
     query = query.join(Version, Version.id == Update.version_id).group_by(NamedBatch.batch_id)
     judged = Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
     return dict(session.execute(query.where(judged, NamedBatch.batch_id.in_(ids))).all())
+
+
+def refuted_by(session: Session, ids: Sequence[str]) -> dict[str, str]:
+    """The latest dispute over each of these batches in which the model was found right."""
+    query = select(NamedBatch.batch_id, func.max(Dispute.id)).join(Dispute, Dispute.update_id == NamedBatch.update_id)
+    query = query.where(Dispute.verdict == DisputeState.REFUTED, NamedBatch.batch_id.in_(among(session, ids)))
+    return dict(session.execute(query.group_by(NamedBatch.batch_id)).all())

@@ -107,10 +107,18 @@ def get(session: Session, model: Model, dispute_id: str) -> Dispute:
 
 
 def page(
-    session: Session, model: Model, limit: int, cursor: str | None, state: DisputeState | None = None
+    session: Session,
+    model: Model,
+    limit: int,
+    cursor: str | None,
+    state: DisputeState | None = None,
+    update: str | None = None,
 ) -> tuple[list[Dispute], str | None]:
-    """Disputes of the model, newest first; those in that state."""
+    """Disputes of the model, newest first; those in that state, and over batches that this update names, too."""
     query = select(Dispute).where(Dispute.model_id == model.id)
+    if update is not None:
+        brought = select(NamedBatch.batch_id).where(NamedBatch.update_id == update)
+        query = query.where(Dispute.update_id.in_(select(NamedBatch.update_id).where(NamedBatch.batch_id.in_(brought))))
     if state in (DisputeState.CONFIRMED, DisputeState.REFUTED):
         query = query.where(Dispute.verdict == state)
     elif state is not None:

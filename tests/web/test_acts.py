@@ -250,6 +250,7 @@ def test_labels_that_were_found_wrong_are_taken_back_first_and_not_learned(perso
     assert words("batches.learn_one") in person.looks(f"{batch_page}?lang={language}").text
     assert words("promote.rebase", live=3) in person.looks(version_page).text
     person.api.ok("POST", f"{path}/settle", {"verdict": "refuted", "reason": "looked at them"})
+    _settle_others(person.api, dispute, 250)
     for page in (batch_page, version_page, f"/models/digits/disputes/{dispute}"):
         shown = person.looks(page).text.partition("<main")[2]
         assert back in shown, page
@@ -260,6 +261,25 @@ def test_labels_that_were_found_wrong_are_taken_back_first_and_not_learned(perso
         assert "POST ..." not in shown, page
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [batch]})
     assert "/retract" not in person.looks(f"/models/digits/disputes/{dispute}").text, "it was taken back"
+
+
+def _settle_others(api: Api, like: str, many: int) -> None:
+    """As many later disputes over other batches in which the model was found right."""
+    other = api.ok("POST", "/v1/models/digits/updates", {**ROWS, "again": True})["id"]
+    with api.runtime.database.writing() as session:
+        names = (
+            "model_id",
+            "class_",
+            "suggested",
+            "rows",
+            "opened_at",
+            "verdict",
+            "settled_by",
+            "settled_at",
+            "reason",
+        )
+        same = {name: getattr(session.get_one(Dispute, like), name) for name in names}
+        session.add_all(Dispute(id=f"{like}{k:03}", update_id=other, **same) for k in range(many))
 
 
 def test_an_update_is_stopped_and_tried_again(person: Person) -> None:

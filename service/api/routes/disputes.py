@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.context import Context, Page, Shared, access, answer, attempt, body_of
@@ -24,10 +25,17 @@ routes = APIRouter(tags=["updates"])
 @routes.get(
     "/v1/models/{model}/disputes", response_model=resources.Page[resources.ModelDispute], responses=refusals(404)
 )
-def list_disputes(shared: Shared, page: Page, model: str, state: DisputeState | None = None) -> Response:
+def list_disputes(
+    shared: Shared,
+    page: Page,
+    model: str,
+    state: DisputeState | None = None,
+    update: Annotated[str | None, Query(max_length=100, description="Only those over batches of this update.")] = None,
+) -> Response:
     """Labels that contradict what the live version is sure of, newest first: open, or how they were settled; those in
     one state."""
-    return list_of_model(shared, page, model, partial(disputes.page, state=state), disputes.resources_of)
+    listed = partial(disputes.page, state=state, update=update)
+    return list_of_model(shared, page, model, listed, disputes.resources_of)
 
 
 @routes.get("/v1/models/{model}/disputes/{dispute}", response_model=resources.ModelDispute, responses=refusals(404))

@@ -11,7 +11,6 @@ from service.contract.enums import DisputeState, Outcome, Verdict
 from service.contract.resources import Pending
 from service.registry import batches
 from service.registry.sql.conditions import WAITING
-from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
 from service.remedies import LEARN, PROMOTE, listed
 
@@ -45,7 +44,7 @@ def how_to_learn(session: Session, model: Model) -> str:
     nothing waits."""
     waiting = batches.pending(session, model)
     ids = [batch.id for batch in waiting]
-    refuted, stopped = _refuted(session, model, ids), batches.stopped_by(session, ids)
+    refuted, stopped = batches.refuted_by(session, ids), batches.stopped_by(session, ids)
     wrong = [batch for batch in waiting if batch.id in refuted]
     learned = [batch for batch in waiting if batch.id in stopped and batch.id not in refuted]
     passed = _passed(session, model, stopped.values())
@@ -80,10 +79,3 @@ def _passed(session: Session, model: Model, numbers: Collection[int]) -> set[int
 def _counted(some: Sequence[Batch]) -> str:
     rows, of = sum(batch.rows + batch.unlabelled for batch in some), len(some)
     return f"{'1 batch of' if of == 1 else f'{of:,} batches of'} {rows:,} {'row' if rows == 1 else 'rows'}"
-
-
-def _refuted(session: Session, model: Model, ids: Sequence[str]) -> set[str]:
-    """Those of these batches in a dispute over which the model was found right."""
-    query = select(NamedBatch.batch_id).join(Dispute, Dispute.update_id == NamedBatch.update_id)
-    refuted = (Dispute.model_id == model.id) & (Dispute.verdict == DisputeState.REFUTED)
-    return set(session.scalars(query.where(NamedBatch.batch_id.in_(among(session, ids)), refuted)))

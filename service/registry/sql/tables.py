@@ -189,6 +189,7 @@ class Dispute(Table):
     __table_args__ = (
         CheckConstraint("verdict IN ('confirmed', 'refuted')", name="verdict"),
         Index(None, "model_id", "id"),
+        Index(None, "update_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

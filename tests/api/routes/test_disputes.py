@@ -108,6 +108,13 @@ def test_who_promotes_or_takes_back_has_settled_it_by_deed(keyed: Api) -> None:
         listed = keyed.ok("GET", f"{PATH}?state={state}", headers=OPERATOR)["items"]
         assert [each["id"] for each in listed] == ids, state
         assert {each["state"] for each in listed} <= {state}
+    of = {dispute: keyed.ok("GET", f"{PATH}/{dispute}", headers=OPERATOR) for dispute in (third, fourth)}
+    for dispute, settled in ((third, None), (fourth, fourth)):
+        listed = keyed.ok("GET", f"{PATH}?update={of[dispute]['update']}", headers=OPERATOR)["items"]
+        assert [each["id"] for each in listed] == [dispute]
+        shown_batch = keyed.ok("GET", f"/v1/models/digits/batches/{of[dispute]['batches'][0]}", headers=OPERATOR)
+        assert shown_batch["refuted"] == settled
+    assert keyed.ok("GET", f"{PATH}?update={of[third]['update']}&state=refuted", headers=OPERATOR)["items"] == []
     assert keyed("GET", f"{PATH}?state=lost", headers=OPERATOR).status_code == 422
     refused = keyed("POST", f"{PATH}/{promoted}/settle", CONFIRM, headers=OPERATOR)
     assert (refused.status_code, refused.json()["state"]) == (409, "settled")

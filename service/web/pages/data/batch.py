@@ -6,7 +6,6 @@ from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, Suspects, Update
 from service.web.kinds import kind_of
 from service.web.pages.data.batches import COLOURS
-from service.web.pages.data.disputes import refuted
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -31,7 +30,7 @@ def show(view: View) -> Answer:
     facts = {
         "model": model,
         "batch": batch,
-        "refuted": bool(batch.state is BatchState.PENDING and refuted(view, [batch.id])),
+        "refuted": batch.state is BatchState.PENDING and batch.refuted is not None,
         "looked": looked,
         "doubtful": {line.number: line for line in doubtful.lines} if doubtful else {},
         "corrects": there and batch.state is not BatchState.RETRACTED,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.contract.enums import BatchState, DisputeState, UpdateKind, Verdict
+from service.contract.enums import BatchState, UpdateKind, Verdict
 from service.contract.reports import batches_apart
-from service.contract.resources import Batch, ModelDispute, Update
+from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address
 from service.web.forms import GENERAL, words_in
@@ -30,11 +30,10 @@ def show(view: View) -> Answer:
     if model.pending.batches and (listed.next_cursor or "cursor" in view.query):
         latest = view.api.get(path, Listed[Batch], limit=LATEST)
     waiting = [batch for batch in latest.items if _waits(batch)]
-    wrong = _refuted(view) if model.pending.refuted else set()
-    others = [batch.id for batch in waiting if batch.stopped is None and batch.id not in wrong]
+    others = [batch.id for batch in waiting if batch.stopped is None and batch.refuted is None]
     facts = {
         "model": model,
-        "stopped": sum(batch.stopped is not None and batch.id not in wrong for batch in waiting),
+        "stopped": sum(batch.stopped is not None and batch.refuted is None for batch in waiting),
         "stopped_by": sorted({batch.stopped for batch in waiting if batch.stopped is not None}, reverse=True),
         "others": others if len(waiting) == model.pending.batches else [],
         "lines": [(batch, kind.holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
@@ -52,12 +51,6 @@ def learn(view: View) -> Answer:
     expected = {"expect": view.form["expect"]} if "expect" in view.form else {}
     update = view.api.post(view.path("updates"), Update, {"batches": named or "pending", **expected})
     return Moved(f"/updates/{update.id}")
-
-
-def _refuted(view: View) -> set[str]:
-    """Batches of the latest disputes in which the model was found right."""
-    settled = view.api.find(view.path("disputes"), Listed[ModelDispute], state=DisputeState.REFUTED, limit=LATEST)
-    return {batch for dispute in settled.items for batch in dispute.batches} if settled is not None else set()
 
 
 def unstopped(view: View, model: str) -> list[Batch]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from service.contract.enums import BatchState, DisputeState
 from service.contract.resources import Batch, ModelDispute
 from service.contract.resources import Page as Listed
@@ -49,13 +47,11 @@ def settle(view: View) -> Answer:
     return Moved(f"/models/{view.params['model']}/disputes/{which}")
 
 
-def refuted(view: View, batches: Collection[str]) -> str:
-    """The latest dispute over any of these batches in which the model was found right; "" where there is none."""
-    settled = view.api.find(
-        view.path("disputes"), Listed[ModelDispute], state=DisputeState.REFUTED, limit=DISPUTES_A_PAGE
-    )
-    known = settled.items if settled is not None else []
-    return next((dispute.id for dispute in known if not {*batches}.isdisjoint(dispute.batches)), "")
+def refuted(view: View, update: str) -> str:
+    """The latest dispute over batches of an update in which the model was found right; "" where there is none."""
+    asked = {"state": DisputeState.REFUTED, "update": update, "limit": 1}
+    settled = view.api.find(view.path("disputes"), Listed[ModelDispute], **asked)
+    return settled.items[0].id if settled is not None and settled.items else ""
 
 
 def _goes_back(view: View, dispute: ModelDispute, batch: str) -> bool:

@@ -80,7 +80,7 @@ def _next(view: View, model: Model, version: Version, update: Update | None, gon
     outdated = verdict in WAITING and gone.isdisjoint(update.batches) and _outdated(view, model, version)
     batch = view.api.find(view.path("batches", batches[0][0]), Batch) if len(batches) == 1 else None
     rows = batch.rows - batch.unlabelled if batch is not None else 0
-    barred, dispute = not gone.isdisjoint(version.batches), refuted(view, update.batches)
+    barred, dispute = not gone.isdisjoint(version.batches), refuted(view, update.id)
     of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows, barred, dispute)
     return {**facts, "steps": next_steps(of, view.words), "batches": batches if len(batches) > 1 else []}
 
