@@ -113,6 +113,8 @@ def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
             again = f"tsuika learn {update.model} {' '.join(update.batches)} --expect {meant}"
             ways.append(f"{meant.on_purpose}: {again}")
         ways.append(f"Take the rows back: tsuika retract {update.model} {' '.join(result.to_take_back)}")
+    if update.kind == "learn" and update.verdict == "rejected":
+        ways.append(f"Make it live all the same: tsuika promote {name}")
     if update.kind == "retract" and update.report is not None and update.report.exact:
         ways.append(f"Proof, where the service runs: tsuika verify {update.model} {update.version}")
     ways.append(f"Page: {result.page}")

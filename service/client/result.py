@@ -159,6 +159,8 @@ class Result:
             if (meant := self.may_expect) is not None:
                 steps[meant.on_purpose] = f'client.model("{name}").update(batches={self.batches}, expect="{meant}")'
             steps["Take the rows back"] = f'client.model("{name}").retract({self.to_take_back}, "why")'
+            if self.verdict is Verdict.REJECTED:
+                steps["Make it live all the same"] = f'client.model("{name}").promote({self.version}, "why")'
         if self.verdict is not None:
             steps["Page"] = self.page
         return steps

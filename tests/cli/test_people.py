@@ -236,6 +236,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     stopped = tsuika("learn", "fruits", "--method", "ridge")
     assert (stopped.code, f"Of its batches {bad.id} stands out: " in stopped.out) == (REJECTED, True), stopped
     assert f"Take the rows back: tsuika retract fruits {bad.id} " in stopped.out
+    assert re.search(r"Make it live all the same: tsuika promote fruits@\d+ ", stopped.out)
     [others] = re.findall(r"Learn the others: tsuika (learn fruits \S+)", stopped.out)
     assert others.endswith(good.id)
     assert tsuika(*others.split()).code == DONE, "as it was printed"

@@ -157,7 +157,7 @@ def test_a_result_names_the_ways_that_there_are() -> None:
     for members, steps in [
         ({}, ["Undo", "Page"]),
         ({"base_version": None}, ["Take the rows back", "Page"]),
-        ({"verdict": "rejected"}, ["Take the rows back", "Page"]),
+        ({"verdict": "rejected"}, ["Take the rows back", "Make it live all the same", "Page"]),
         ({"verdict": "held"}, ["Make it live", "Take the rows back", "Page"]),
         ({"verdict": "superseded"}, ["Learn it again", "Take the rows back", "Page"]),
         ({"verdict": None, "state": "failed"}, ["Try it again"]),
@@ -190,7 +190,7 @@ def test_of_several_batches_that_were_stopped_those_that_the_sentence_names_are_
         ids, taken = ([f"bat_{k}" for k in of] for of in (learned, back))
         step = {} if called is None else {called: f'client.model("digits").update(batches={ids})'}
         said = {**step, "Take the rows back": f'client.model("digits").retract({taken}, "why")'}
-        of_rows = {"Rows that look wrong", "Correct them", "Page"}
+        of_rows = {"Rows that look wrong", "Correct them", "Make it live all the same", "Page"}
         assert {name: way for name, way in steps.items() if name not in of_rows} == said
 
 
