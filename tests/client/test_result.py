@@ -135,8 +135,8 @@ def test_what_may_be_meant_is_learned_again_with_the_word_for_it() -> None:
 
     assert step(REPORT, "labels contradict") == [AGAIN.format("relabel")]
     moved = 'if they moved, learn them with "expect": "move".'
-    assert step(NUMBERS, moved) == [AGAIN.format("move")]
-    assert step(NUMBERS, "the unit is wrong.") == []
+    assert step(NUMBERS, moved, figures={"expect": "move"}) == [AGAIN.format("move")]
+    assert step(NUMBERS, "the unit is wrong.", figures={}) == []
     assert step(REPORT, "one label for all", figures={}) == [], "it would be held again"
     assert step(REPORT, "it forgot", name="forgets", figures={}) == []
     assert step(REPORT, "the labels look shuffled", name="unlearnable", figures={}) == [], "it would be rejected again"

@@ -54,6 +54,38 @@ def test_a_promotion_says_what_changes_and_what_is_left_out(person: Person) -> N
     assert "<form" not in person.looks(page).text.partition("<main")[2]
 
 
+def test_what_goes_live_against_the_gate_is_not_told_what_stays_live_and_what_to_do(person: Person) -> None:
+    sent = person.api.ok("POST", "/v1/models/digits/updates", ROWS)
+    make_version(person.api.runtime)
+    number = make_version(person.api.runtime, seed=1, learned=sent["batches"], promote=False)
+    fired = {"number": 4, "name": "disagrees_broadly", "value": 0.3, "limit": 0.1, "passed": False, "severity": "held"}
+    rule = {
+        **fired,
+        "why": "31 of 120 rows disagree. Look at them, then decide.",
+        "remedy": "Look at them, then decide.",
+    }
+    why = "Held: 31 of 120 rows disagree. Version 1 stays live. Look at them, then decide."
+    gate = {"outcome": "undecided", "rules": [rule], "why": why, "decided_by": "disagrees_broadly"}
+    with person.api.runtime.database.writing() as session:
+        update = session.get_one(Update, sent["id"])
+        update.state, update.verdict = "succeeded", "held"
+        version = session.scalars(select(Version).where(Version.number == number)).one()
+        version.report = {**REPORT, "gate": {**REPORT["gate"], **gate}}
+        version.update_id, update.version_id = update.id, version.id
+    page = "/models/digits/versions/2"
+    assert "Version 1 stays live. Look at them, then decide." in person.looks(page).text
+    make_version(person.api.runtime, seed=2)
+    asked = person.looks(f"{page}/promote").text
+    assert "Held: 31 of 120 rows disagree." in asked
+    assert "stays live" not in asked
+    assert "Look at them" not in asked
+    person.sends(f"{page}/promote", f"{page}/promote", if_live="3", reason="looked at them")
+    shown = person.looks(page).text
+    assert "When it was judged: Held: 31 of 120 rows disagree." in shown
+    assert "stays live" not in shown
+    assert "Look at them" not in shown
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Person, language: str) -> None:
     words = Words(language)

@@ -48,7 +48,13 @@ from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.statistics import Agreement, Paired
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.kinds import kind_of
-from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
+from service.web.reports.reasons import (
+    found_sentence,
+    method_sentence,
+    note_sentences,
+    rule_sentence,
+    verdict_sentence,
+)
 from service.web.reports.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
@@ -483,6 +489,30 @@ def test_a_loss_below_nothing_is_said_as_a_gain() -> None:
         assert "−" not in spoken
 
 
+@pytest.mark.parametrize("kind", OF)
+def test_what_went_live_all_the_same_is_told_what_was_found_and_not_what_to_do(kind: Any) -> None:
+    end = "Look at some of these rows, then promote it or retract the batch."
+    fires = rule("forgets", why=f"It forgot. {end}", remedy=end)
+    stopped = report(kind, fires)
+    gate = stopped.gate.model_copy(update={"decided_by": "forgets", "why": f"Rejected: it forgot. 2 stays live. {end}"})
+    stopped = stopped.model_copy(update={"gate": gate})
+    assert found_sentence(Verdict.REJECTED, 3, 2, stopped, Words("en")) == "Rejected: it forgot."
+    rejected = verdict_sentence(Verdict.REJECTED, 3, 2, stopped, JA)
+    remedy = JA(f"reason.{kind.kind}.forgets.remedy{'_exact' if stopped.exact and kind is Report else ''}")
+    assert (remedy in rejected, "そのままです" in rejected) == (True, True)
+    for said in (
+        found_sentence(Verdict.REJECTED, 3, 2, stopped, JA),
+        verdict_sentence(Verdict.PROMOTED, 3, 2, stopped, JA),
+        rule_sentence(fires, 2, stopped, JA, remedy=False),
+    ):
+        assert "覚えていたことを忘れました。" in said
+        assert remedy not in said
+        assert "そのままです" not in said
+    assert rule_sentence(fires, 2, stopped, Words("en"), remedy=False) == "It forgot."
+    passed = report(kind)
+    assert found_sentence(Verdict.HELD, 3, 2, passed, JA) == verdict_sentence(Verdict.HELD, 3, 2, passed, JA)
+
+
 def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert within_chance(rule("forgets", True, None, value=0.0213))
     assert not within_chance(
@@ -495,7 +525,10 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert said.endswith("（同じ設定でこのバッチを除いたものとの比較）")
     usual = rule("contradicts_everything", True, None, value=10.2, limit=3.0, why=f"So it may be, {BY_CHANCE}")
     assert rule_sentence(usual, 2, report(NumberReport), JA).endswith("ため、通過です。")
-    prices = (rule("forgets", why=f"It forgot. {end}") for end in (MOVE, "Look at some of these rows."))
+    prices = (
+        rule("forgets", why=f"It forgot. {end}", remedy=end, figures=figures)
+        for end, figures in ((MOVE, {"expect": "move"}), ("Look at some of these rows.", {}))
+    )
     assert ['"expect": "move"' in rule_sentence(each, 2, report(NumberReport), JA) for each in prices] == [True, False]
     anew = OTHER_SETTINGS.format(what="alpha 1 → 10")
     assert note_sentences(report(notes=[anew]), JA)[0].startswith(

@@ -89,7 +89,7 @@ def _why(version: Version, report: AnyReport) -> str:
         return why
     if version.live and report.gate.outcome is Outcome.PASS:
         return f"Live: version {version.number}. It passed every check and was promoted by hand."
-    return f"When it was judged: {why}"
+    return f"When it was judged: {report.gate.found if version.live else why}"
 
 
 def _work(cost: Cost) -> str:
@@ -122,12 +122,17 @@ def _said(sentence: str, version: Version) -> str:
 
 
 def _rules(console: Console, version: Version, report: AnyReport) -> None:
-    """What each rule of the gate said: those that fired first."""
+    """What each rule of the gate said: those that fired first. Of the live version none says how it would be that."""
     console.print()
     words = {True: Text("passed", "green"), None: Text("no evidence", "dim"), False: Text("fired", "red")}
     rules = sorted(report.gate.rules, key=lambda rule: rule.passed is not False)
     rows: list[list[str | Text]] = [
-        [f"{rule.number:>2} {rule.name}", words[rule.passed], _said(rule.why, version)] for rule in rules
+        [
+            f"{rule.number:>2} {rule.name}",
+            words[rule.passed],
+            _said((rule.finding if version.live else rule).why, version),
+        ]
+        for rule in rules
     ]
     print_table(console, ["rule", "", ""], rows)
 

@@ -294,7 +294,7 @@ class Report(Fact):
     def may_be_meant(self) -> bool:
         """Whether nothing would stop it if labels changed on purpose."""
         stopping = [rule for rule in self.gate.rules if rule.severity]
-        return bool(stopping) and all(rule.figures.get("expect") == Expect.RELABEL for rule in stopping)
+        return bool(stopping) and all(rule.expect is Expect.RELABEL for rule in stopping)
 
     @property
     def figures(self) -> dict[str, float]:

@@ -90,11 +90,28 @@ class Rule(Fact):
     passed: bool | None
     severity: Severity | None = None
     why: str
+    remedy: str = Field(
+        default="",
+        description="What a person can do about it, which ends `why`; empty where that is nothing, and where another "
+        "rule says what to do.",
+    )
+    unproven: bool = Field(default=False, description="Whether there were too few rows to judge by.")
     figures: dict[str, int | float | str | list[str]] = Field(
         default={},
         description="What `why` counts and names, for a sentence in another language: rows and other counts, shares in "
         "[0, 1], a class, a version. Which there are differs by rule; docs/gate.md lists them.",
     )
+
+    @property
+    def finding(self) -> Rule:
+        """The same without what to do about it."""
+        return self.model_copy(update={"why": self.why.removesuffix(self.remedy).rstrip(), "remedy": ""})
+
+    @property
+    def expect(self) -> Expect | None:
+        """What to say of the same rows if that is meant which it found; None where nothing excuses it."""
+        said = self.figures.get("expect")
+        return Expect(said) if isinstance(said, str) else None
 
 
 WHOLE = ("wrong_columns", "wrong_unit", "one_value", "unlearnable")
@@ -108,15 +125,28 @@ class GateReport(Fact):
     rules: list[Rule]
     unproven: bool = False
     why: str = Field(default="", description="The sentence of the rule that decided.")
+    decided_by: str | None = Field(
+        default=None, description="The name of the rule whose sentence `why` is; null where none fired."
+    )
 
     @property
     def deciding(self) -> Rule | None:
-        """The rule whose sentence is the gate's, if one fired."""
+        """The rule whose sentence is the gate's, if one fired; of reports without its name the first of those that say
+        most against it."""
         firing = [
             rule for severity in (Severity.REJECTED, Severity.HELD) for rule in self.rules if rule.severity is severity
         ]
-        same = (rule for rule in firing if rule.why[1:40] in self.why)
-        return next(same, firing[0] if firing else None)
+        named = (rule for rule in firing if rule.name == self.decided_by)
+        return next(named, firing[0] if firing else None)
+
+    @property
+    def found(self) -> str:
+        """What it found against a version, with neither what stayed live then nor what to do, such as "Rejected: it
+        forgot."; "" where it lets it pass."""
+        if (rule := self.deciding) is None:
+            return ""
+        what = rule.finding.why
+        return f"{'Rejected' if self.outcome is Outcome.FAIL else 'Held'}: {what[:1].lower()}{what[1:]}"
 
     @property
     def faults_all(self) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from service.contract.enums import Expect
 from service.contract.reports.facts import (
-    MOVE,
     PARTS,
     TAKEN_BACK,
     BatchPart,
@@ -189,7 +189,7 @@ class NumberReport(Fact):
     @property
     def may_be_meant(self) -> bool:
         """Whether what decided is so, too, where targets move on purpose."""
-        return MOVE in self.gate.why
+        return self.gate.deciding is not None and self.gate.deciding.expect is Expect.MOVE
 
     @property
     def figures(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from service.contract.enums import Outcome, Severity
 from service.contract.reports.facts import BESIDE_SETTINGS, GateReport, Rule
-from service.learning.wording import listed, lowered, stays
+from service.learning.wording import listed, stays
 
 Evidence = TypeVar("Evidence")
 Asked = ParamSpec("Asked")
@@ -116,13 +116,18 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
         findings = {key: f if f is columns else replace(f, remedy="") for key, f in findings.items()}
     firing = [f for severity in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is severity]
     deciding = firing[0] if firing else None
+    said = columns if columns is not None and columns.fires else deciding
     unproven = [f.what for f in findings.values() if f.unproven]
-    return GateReport(
+    report = GateReport(
         outcome=_outcome(deciding),
         rules=[_listed(number, name, finding) for (number, name), finding in sorted(findings.items())],
         unproven=bool(unproven),
-        why=_sentence(deciding, columns, live) if deciding else " ".join(unproven) or "Every check passed.",
+        why=" ".join(unproven) or "Every check passed.",
+        decided_by=next((name for (_, name), finding in findings.items() if finding is said), None),
     )
+    if said is None:
+        return report
+    return report.model_copy(update={"why": f"{report.found} {stays(live)} {said.remedy}".rstrip()})
 
 
 def _beside_settings(finding: Finding) -> Finding:
@@ -138,12 +143,6 @@ def _outcome(deciding: Finding | None) -> Outcome:
     return Outcome.FAIL if deciding.fires is Severity.REJECTED else Outcome.UNDECIDED
 
 
-def _sentence(deciding: Finding, columns: Finding | None, live: int | None) -> str:
-    verdict = "Rejected" if deciding.fires is Severity.REJECTED else "Held"
-    said = columns if columns is not None and columns.fires else deciding
-    return f"{verdict}: {lowered(said.what)} {stays(live)} {said.remedy}".rstrip()
-
-
 def _listed(number: int, name: str, finding: Finding) -> Rule:
     return Rule(
         name=name,
@@ -153,5 +152,7 @@ def _listed(number: int, name: str, finding: Finding) -> Rule:
         passed=finding.fires is None if finding.evidence else None,
         severity=finding.fires,
         why=f"{finding.what} {finding.remedy}".rstrip(),
+        remedy=finding.remedy,
+        unproven=finding.unproven,
         figures=dict(finding.figures),
     )

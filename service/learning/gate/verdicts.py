@@ -10,7 +10,7 @@ from service.contract.reports import AnyReport, nothing_left
 from service.learning.gate.classes.class_words import ClassWords
 from service.learning.gate.numbers.number_words import NumberWords
 from service.learning.gate.words import VerdictWords
-from service.learning.wording import lowered, stays
+from service.learning.wording import lowered
 
 REBASE = (
     "If another version goes live first, rebase this one: it is learned again on that one, and nothing is left out."
@@ -30,7 +30,7 @@ def verdict_sentence(
         on = "what is live now" if live is None else f"version {live}"
         return f"Set aside: version {base} stopped being live while this was learning. Learn it again on {on}."
     if verdict is Verdict.PROMOTED:
-        return promoted(report, version, base)
+        return promoted(report, version)
     why = f"{report.gate.why}{_where(report, verdict, base)}"
     if report.gate.outcome is Outcome.PASS:
         why = f"Ready: version {version} passed every check and waits for you."
@@ -55,14 +55,13 @@ def _where(report: AnyReport, verdict: Verdict, base: int | None) -> str:
     )
 
 
-def promoted(report: AnyReport, version: int, base: int | None = None) -> str:
-    """Says why a version is live, by the gate or by a caller's order. `base`: the one it started from, which answers no
-    more: of what the gate found against it neither says that the base stays live nor how this one would become so."""
+def promoted(report: AnyReport, version: int) -> str:
+    """Says why a version is live, by the gate or by a caller's order: of what the gate found against it neither says
+    that the one before stays live nor how this one would become so."""
     if nothing_left(report):
         return f"Live: version {version}. Nothing that was learned is left, so it answers nothing until rows come."
     if report.gate.outcome is not Outcome.PASS:
-        found = report.gate.why.partition(f" {stays(base)}")[0]
-        return f"Live: version {version}, by order. The gate would have said: {found}"
+        return f"Live: version {version}, by order. The gate would have said: {report.gate.found}"
     if report.gate.unproven:
         return f"Live, but unproven: {lowered(report.gate.why)}"
     return f"Live: version {version}. {WORDS[report.kind].gained(report)}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
+from service.contract.enums import Expect, Outcome, Severity, UpdateKind, Verdict
 from service.contract.figures import amount
 from service.contract.reports import AnyReport, nothing_left
-from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
+from service.contract.reports.facts import BESIDE_SETTINGS, BY_CHANCE, Rule
 from service.contract.resources import Update
 from service.remedies import Door, worded
 from service.web.kinds import kind_of
@@ -36,7 +36,8 @@ def verdict_sentence(
     if words.language == OWN:
         return words.said(report.gate.why)
     rule = deciding(report)
-    why = rule_sentence(rule, base, report, words) if rule is not None else ""
+    stopped = verdict is not Verdict.PROMOTED
+    why = rule_sentence(rule, base, report, words, remedy=stopped) if rule is not None else ""
     if verdict is None:
         return why
     if verdict is Verdict.SUPERSEDED and (spoken := words.said(report.gate.why)):
@@ -50,7 +51,7 @@ def verdict_sentence(
         key = "by_order"
     elif verdict is Verdict.PROMOTED:
         key, gained = ("unproven", "") if report.gate.unproven else ("promoted", kind_of(report).gained(report, words))
-        open_ = [of for of in report.gate.rules if of.why in report.gate.why]
+        open_ = [of for of in report.gate.rules if of.unproven]
         why = "".join(rule_sentence(of, base, report, words) for of in open_) or words("reason.few")
     stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
     said = words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
@@ -59,8 +60,24 @@ def verdict_sentence(
     return f"{said}{_by_batch(report, base, words)}" if key in ("held", "rejected") else said
 
 
-def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
-    """What a rule found; that of the gate where a newer service has a rule that we do not know."""
+def found_sentence(
+    verdict: Verdict | None, version: int, base: int | None, report: AnyReport | None, words: Words
+) -> str:
+    """What the gate found against a version that may go live all the same: neither what stayed live then, nor what to
+    do; where it found nothing, `verdict_sentence`."""
+    rule = deciding(report)
+    if report is None or rule is None or verdict not in (Verdict.HELD, Verdict.REJECTED):
+        return verdict_sentence(verdict, version, base, report, words)
+    if words.language == OWN:
+        return words.said(report.gate.found)
+    why = rule_sentence(rule, base, report, words, remedy=False)
+    return words(f"reason.verdict.{verdict}", why=why, stays="")
+
+
+def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words, remedy: bool = True) -> str:
+    """What a rule found, and with `remedy` what to do; that of the gate where a newer service has a rule that we do not
+    know."""
+    rule = rule if remedy else rule.finding
     if words.language == OWN:
         return words.said(rule.why)
     kind = kind_of(report)
@@ -79,11 +96,12 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     if key is None:
         return rule.why
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
-    moved = words("reason.expect_move") if MOVE in rule.why else ""
+    moved = words("reason.expect_move") if rule.remedy and rule.expect is Expect.MOVE else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
+    do = _remedy(key, figures, rule, report, words) if remedy else ""
     others = f"{key.rpartition('.')[0]}.others"
     said = words(key, **figures) + (words(others, **figures) if others in words and "others" in rule.figures else "")
-    return f"{finding.subject}{said}{_remedy(key, figures, rule, report, words)}{passes}{moved}{beside}"
+    return f"{finding.subject}{said}{do}{passes}{moved}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:

@@ -10,7 +10,14 @@ from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
 from service.contract.reports.facts import BY_CHANCE, MOVE
 from service.learning.gate.gate import Finding, silent_without
-from service.learning.gate.numbers.first_batch_rules import LOOK, MEANT, PART_OF_USUAL, surprises, unlike_at_first
+from service.learning.gate.numbers.first_batch_rules import (
+    LOOK,
+    MEANT,
+    MOVES,
+    PART_OF_USUAL,
+    surprises,
+    unlike_at_first,
+)
 from service.learning.gate.numbers.number_measurements import (
     BatchFigures,
     Beside,
@@ -220,7 +227,7 @@ def contradicts_everything(
         "Are they targets of this model, in its unit? Do rows and targets still belong together? If they moved on "
         f"purpose, learn them {MOVE}."
     )
-    return Finding(what, value, limit, Severity.REJECTED, remedy)
+    return Finding(what, value, limit, Severity.REJECTED, remedy, figures=MOVES)
 
 
 @silent_without(_batch)
@@ -275,7 +282,7 @@ def _unlike(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, po
             f"{'are' if largest is batch.mean else 'is'} {_times(largest)} as large as usual (off by "
             f"{number.error(batch.error)} on average)."
         )
-        return Finding(what, largest.ratio, rule.times, Severity.HELD, MEANT)
+        return Finding(what, largest.ratio, rule.times, Severity.HELD, MEANT, figures=MOVES)
     if bias.surely(rule) and abs(bias.value) > max(rule.max_bias, abs(bias.usual)):
         also = (
             f" {far.rows:,} of {batch.rows:,} are far beyond any other ({_farthest(far)})." if far and far.rows else ""
@@ -284,7 +291,8 @@ def _unlike(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, po
             f"The targets{number.of} are {number.error(abs(batch.off))} {'higher' if bias.value > 0 else 'lower'} on "
             f"average than version {measured.live} expects: {abs(bias.value):.1f} usual errors.{also}"
         )
-        return Finding(what, abs(bias.value), rule.max_bias, Severity.HELD, MEANT, figures={"unit": "usual_errors"})
+        figures = {**MOVES, "unit": "usual_errors"}
+        return Finding(what, abs(bias.value), rule.max_bias, Severity.HELD, MEANT, figures=figures)
     if order is not None and order.surely(rule):
         what = (
             f"The order of the targets{number.of} is unlike what version {measured.live} expects (rank correlation "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.contract.enums import Severity
+from service.contract.enums import Expect, Severity
 from service.contract.number_policy import NumberPolicy
 from service.contract.reports.facts import MOVE
 from service.learning.gate.gate import Finding
@@ -40,6 +40,8 @@ PART_OF_USUAL = 1 / 3
 SURPRISING = 0.1
 """Chance below which a median error surprises, where something else speaks against the batch, too."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
+MOVES = {"expect": Expect.MOVE}
+"""Figures of what may be so on purpose."""
 MEANT = f"If they were meant to move at once, as prices do, learn it {MOVE}; if not, retract the batch."
 
 
@@ -95,7 +97,7 @@ def _unlike_rows_before(
             f"than {expects}, from the first row on: a jump of {apart.steps:.0f} standard errors from where the rows "
             "before were heading."
         )
-        return Finding(what, apart.steps, STEPS, Severity.HELD, MEANT, figures={"unit": "standard_errors"})
+        return Finding(what, apart.steps, STEPS, Severity.HELD, MEANT, figures={**MOVES, "unit": "standard_errors"})
     were = f"(rank correlation {apart.order:.2f}, of the rows before {apart.usual:.2f})"
     lost = apart.usual > policy.unlearnable.usual_order and apart.order < PART_OF_USUAL * apart.usual
     if lost and apart.order_lost > LOST and apart.learned > LEARNED_ANYWAY:

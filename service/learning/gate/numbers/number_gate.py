@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
-from service.contract.reports.facts import MOVE, GateReport
+from service.contract.reports.facts import GateReport
 from service.contract.reports.number_report import NumberReport
 from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.numbers import batch_rules
@@ -86,11 +86,12 @@ def _of_inputs(name: str, finding: Finding, measured: NumberMeasured) -> Finding
     if name in OF_TARGETS:  # which no head could follow, where it sees rows that differ as the same
         right = "it sees them cut off, which may be all that is wrong: make a new model that declares a wider `scale`"
         return replace(finding, remedy=f"{finding.remedy} But first: {_inputs(measured, right)}")
-    if MOVE not in finding.remedy:
+    if "expect" not in finding.figures:
         return finding
     if finding.fires is Severity.REJECTED:  # the inputs alone do not clear targets that are so far off
         return replace(finding, remedy=f"{finding.remedy} {measured.beyond}: are they a mistake, too?")
-    return replace(finding, remedy=_inputs(measured, "promote this version"))
+    figures = {name: value for name, value in finding.figures.items() if name != "expect"}
+    return replace(finding, remedy=_inputs(measured, "promote this version"), figures=figures)
 
 
 def _inputs(measured: NumberMeasured, right: str) -> str:

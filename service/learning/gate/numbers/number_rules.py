@@ -5,8 +5,8 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
-from service.learning.gate.gate import Back, Finding, adds_up
-from service.learning.gate.numbers.first_batch_rules import MEANT
+from service.learning.gate.gate import Back, Figure, Finding, adds_up
+from service.learning.gate.numbers.first_batch_rules import MEANT, MOVES
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
 from service.learning.wording import raised, rows, too_few, trusted_rows, whole_percent
@@ -99,15 +99,16 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
         return Finding(f"{what} {_won(number.own, harm.rise)}", harm.rise, limit)
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot: errors" if fires is Severity.REJECTED else "It may have forgotten: errors"
-    remedy = OLD_ROWS
+    remedy, figures = OLD_ROWS, dict[str, Figure]()
     if own_fell(number) and not just_moved(measured, number):  # said beforehand, it would pass
-        remedy = f"{OLD_ROWS} {MEANT}"
+        remedy, figures = f"{OLD_ROWS} {MEANT}", {**MOVES}
     if measured.few_far:
-        remedy = FEW_FAR
+        remedy, figures = FEW_FAR, {}
     elif measured.new_source:
-        begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others: errors', NEW_SOURCE
+        begin = f'"{measured.new_source}", a source that is new, is unlike the others: errors'
+        remedy, figures = NEW_SOURCE, {}
     what = f"{begin}{on} rose, {change} ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
-    return Finding(what, harm.rise, limit, fires, remedy)
+    return Finding(what, harm.rise, limit, fires, remedy, figures=figures)
 
 
 def _allowed(limit: float, part: float) -> float:

@@ -9,7 +9,7 @@ from service.contract.resources import Page as Listed
 from service.contract.version_resources import Deployment, Version
 from service.web.client import address
 from service.web.forms import whole
-from service.web.reports.reasons import verdict_sentence
+from service.web.reports.reasons import found_sentence
 from service.web.reports.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -31,7 +31,7 @@ def ask(view: View) -> Answer:
         "version": version,
         "short": short(verdict, version.report, view.words),
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "why": verdict_sentence(verdict, version.number, version.parent, version.report, view.words),
+        "why": found_sentence(verdict, version.number, version.parent, version.report, view.words),
         "against": verdict is Verdict.REJECTED,
         "stopped": verdict not in (Verdict.PROMOTED, None),
         "taken_back": bool(learned & gone),

@@ -20,7 +20,13 @@ from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
 from service.web.pages.versions.promote import taken_back as all_taken_back
 from service.web.reports.estimates import Pair
-from service.web.reports.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
+from service.web.reports.reasons import (
+    found_sentence,
+    method_sentence,
+    note_sentences,
+    rule_sentence,
+    verdict_sentence,
+)
 from service.web.reports.verdicts import COLOURS, bound, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import MANY, Words
@@ -52,14 +58,20 @@ def show(view: View) -> Answer:
         "colour": COLOURS[verdict] if verdict is not None else "",
         "then": words("version.then") if ordered or (verdict is Verdict.PROMOTED and not version.live) else "",
         "by_hand": ordered and report is not None and report.gate.outcome is Outcome.PASS,
-        "why": verdict_sentence(verdict, version.number, version.parent, report, words),
+        "why": (found_sentence if ordered else verdict_sentence)(
+            verdict, version.number, version.parent, report, words
+        ),
         "method": method_sentence(update, report, words) if update is not None else "",
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
         "barred": barred,
         **_next(view, model, version, update, retracted),
         "kind": kind,
         "good": kind.how_good(report, words, model.target if version.parent is None else None),
-        **(_reported(report, version, kind, words) if report is not None else {}),
+        **(
+            _reported(report, version, kind, words, ordered or verdict is Verdict.PROMOTED)
+            if report is not None
+            else {}
+        ),
     }
     return Shown("version.html", facts, json=view.path("versions", version.number))
 
@@ -92,8 +104,8 @@ def _outdated(view: View, model: Model, version: Version) -> bool:
     return not learned_by(view, model.live_version).issuperset(version.batches)
 
 
-def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) -> dict[str, Any]:
-    """What a report says."""
+def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words, went_live: bool) -> dict[str, Any]:
+    """What a report says; of a version that `went_live` no rule says how it would."""
     bars, changed = kind.bars(report), kind.changed(report, words)
     noted = [(of, _note(of, report.before is None, words)) for of in changed.pairs]
     return {
@@ -108,7 +120,7 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
                 rule_name(rule, report, words),
                 measured(rule.value, rule, report, words),
                 bound(rule, report, words),
-                rule_sentence(rule, version.parent, report, words),
+                rule_sentence(rule, version.parent, report, words, remedy=not went_live),
             )
             for rule in report.gate.rules
         ],

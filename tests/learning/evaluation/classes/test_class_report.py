@@ -618,8 +618,13 @@ def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_wen
     assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 trusted rows 100 are newly wrong")
     said = spoken(a)
     assert said.startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
+    gate = assess(a).gate
+    assert gate.decided_by == "forgets"
+    assert gate.deciding is not None
+    assert gate.deciding.remedy
     assert "stays live" not in said
-    assert "stays live" in spoken(a, Verdict.REJECTED)
+    assert gate.deciding.remedy not in said
+    assert spoken(a, Verdict.REJECTED).endswith(f" stays live. {gate.deciding.remedy}")
     assert verdict_sentence(assess(a), None, None, 1).startswith("Nothing to do")
 
 
