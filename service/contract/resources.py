@@ -23,8 +23,11 @@ from service.contract.strict import Brief
 from service.contract.targets import Target, policy_of
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy
+from service.remedies import CORRECT, SEND, Door
 
 T = TypeVar("T")
+MANY_CORRECTED = 50
+"""Rows that are many for one correction by hand: half of those that a page can correct at once."""
 
 
 class Resource(Brief, BaseModel):
@@ -46,6 +49,7 @@ class Suspects(Page[AnySuspect]):
 
     version: int | None = Field(description="The version whose report names them; null where none has learned any.")
     note: str = Field(description="What was judged by what, and what to do.")
+    remedy: str = Field(default="", description="What to do, which ends `note`; empty where there is nothing.")
 
 
 class Pending(Resource):
@@ -165,6 +169,11 @@ class Batch(Resource):
         "as usual, and what was said to no effect; empty once the batch is erased.",
     )
 
+    def is_mostly(self, corrected: int) -> bool:
+        """Whether so many corrections may be a slip, and a person is asked first: of more than half of its rows, or of
+        `MANY_CORRECTED`."""
+        return corrected > 1 and (2 * corrected > self.rows or corrected >= MANY_CORRECTED)
+
 
 class BatchRow(Resource):
     row: int = Field(description="Its number in the batch, from 0.")
@@ -223,7 +232,7 @@ class Correction(Resource):
 
 
 class Update(Resource):
-    brief: ClassVar = ("id", "model", "state", "verdict", "version", "sentence")
+    brief: ClassVar = ("id", "model", "state", "verdict", "version", "sentence", "undo")
 
     id: str
     model: str
@@ -260,6 +269,16 @@ class Update(Resource):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def undo(self) -> str | None:
+        """What undoes a correction or a retraction, as Python calls it: no rollback does, for what was taken back does
+        not return. None of all else."""
+        if self.kind is not UpdateKind.RETRACT or self.erase or self.verdict is not Verdict.PROMOTED:
+            return None
+        if self.corrected is not None and self.corrected.changed:
+            return CORRECT.said({"model": self.model, "batch": self.corrected.by}, Door.PYTHON)
+        return SEND.said({"model": self.model}, Door.PYTHON)
 
     @property
     def sentence(self) -> str | None:

@@ -388,6 +388,8 @@ def test_rows_that_a_version_named_stay_listed_once_a_later_one_names_none(api: 
         later.report = {"batch": {"suspect_rows": [{"batch": "bat_0", "row": 5}]}}
         session.get_one(Update, later.update_id).method = {"name": "ridge"}
     page = api.ok("GET", f"{MODEL}/batches/{batch}/suspects")
+    assert page["note"].endswith(f" {page['remedy']}")
+    assert f"{MODEL}/batches/{batch}/corrections" in page["remedy"]
     assert ([row["row"] for row in page["items"]], page["version"]) == ([0, 1], 1)
     assert "Version 2 learned the batch later and names no row of it." in page["note"]
 

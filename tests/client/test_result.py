@@ -118,6 +118,22 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     ]
 
 
+def test_an_update_prints_what_undoes_a_correction_or_a_retraction() -> None:
+    made = {"batch": "bat_1", "by": "bat_2", "changed": 1, "taken_out": 0}
+    taken = {"kind": "retract", "verdict": "promoted"}
+    for members, undo in (
+        ({**taken, "corrected": made}, 'client.model("digits").correct("bat_2", {...})'),
+        ({**taken, "corrected": {**made, "changed": 0, "taken_out": 1}}, 'client.model("digits").push(rows, labels)'),
+        (taken, 'client.model("digits").push(rows, labels)'),
+        ({**taken, "erase": True}, None),
+        ({**taken, "verdict": "held"}, None),
+        ({"kind": "learn", "verdict": "promoted"}, None),
+    ):
+        update = result(**members).update
+        assert update.undo == undo
+        assert (f"undo={undo!r}" in repr(update)) == (undo is not None)
+
+
 AGAIN = """client.model("digits").update(batches=['bat_1'], expect="{}")"""
 
 

@@ -78,6 +78,19 @@ def test_chosen_rows_are_corrected(person: Person) -> None:
     assert "No row was chosen" in person.looks(page).text
 
 
+def test_a_correction_of_many_rows_of_a_large_batch_is_asked_about_as_one_of_most_rows(person: Person) -> None:
+    many = {"inputs": [[k, 2, 3] for k in range(300)], "labels": ["a", "<b>"] * 150, "new_classes": "allow"}
+    batch = sent(person.api, many)
+    page = f"/models/digits/batches/{batch}/correct"
+    fields = {f"{of}-{row}": label for row in range(0, 98, 2) for of, label in (("before", "a"), ("label", "<b>"))}
+    asked = f"{page}?row-0=on"
+    one_more = {**fields, "before-100": "a", "label-100": "<b>"}
+    again = person.sends(page, asked, **one_more)
+    assert "This changes 50 of the 300 rows of the batch" in again.text
+    assert not person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert person.sends(page, asked, **fields).status_code == 303, "49 rows"
+
+
 def test_a_correction_of_most_rows_of_a_batch_is_asked_about_once_more(person: Person) -> None:
     few = {"inputs": ROWS["inputs"][:4], "labels": ["a", "<b>", "a", "a"], "new_classes": "allow"}
     batch = sent(person.api, few)

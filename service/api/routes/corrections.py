@@ -85,6 +85,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             next_cursor=str(after) if after < len(rows) else None,
             version=version.number,
             note=f"{note} {remedy}",
+            remedy=remedy,
         )
     )
 

@@ -55,7 +55,8 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Gives rows of a batch other labels or targets, or takes them out: one version is without the batch and with the
-    corrected one. Waits, and says what came of it. On a terminal it asks where that is more than half of the batch.
+    corrected one. Waits, and says what came of it. On a terminal it asks where that is more than half of the batch, or
+    50 rows.
 
     Exit code 0: live, 3: rejected, 4: held, 2: a row or a label is wrong and nothing was changed.
     """
@@ -117,8 +118,8 @@ def _check(batch: Batch, rights: Mapping[int, Right]) -> None:
 
 
 def _most(batch: Batch, rights: Mapping[int, Right]) -> str:
-    """What is changed, where that is more than half of a batch; else ""."""
-    if len(rights) < 2 or 2 * len(rights) <= batch.rows:
+    """What is changed, where that is so much of a batch that somebody is asked first; else ""."""
+    if not batch.is_mostly(len(rights)):
         return ""
     counts = Counter("taken out" if right.text is None else right.text for right in rights.values())
     what = ", ".join(f"{plain(name)} ({rows:,})" for name, rows in counts.most_common(10))

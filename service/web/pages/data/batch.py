@@ -9,8 +9,6 @@ from service.web.pages.data.batches import COLOURS
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
-BY_CALL = " To give rows other"
-"""Where a note goes on with what a program sends; the page says which button does it."""
 SUSPECTS = 100
 """So many a report names at most."""
 ROWS = 20
@@ -39,7 +37,7 @@ def show(view: View) -> Answer:
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
         "colour": COLOURS.get(batch.state, ""),
         "suspects": suspects,
-        "note": suspects.note.partition(BY_CALL)[0] if suspects else "",
+        "note": suspects.note.removesuffix(suspects.remedy).rstrip() if suspects else "",  # a button does it here
         "suspected": set(numbers),
         "most": ROWS,
     }

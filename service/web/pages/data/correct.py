@@ -23,7 +23,7 @@ NUMBERED = re.compile(r"label-([0-9]{1,9})")
 LABEL, BEFORE = "label-", "before-"
 """Fields of a row: what is right, and what it says now."""
 SURE = "sure"
-"""Says that somebody means to change most rows of a batch."""
+"""Says that somebody means to change so many rows of a batch."""
 TAKE = "suggested"
 """The button that fills in what is suggested of each row, and sends nothing."""
 
@@ -86,9 +86,9 @@ def act(view: View) -> Answer:
 
 
 def _most(view: View, labels: Mapping[str, Any]) -> str:
-    """What is changed, where that is more than half of a batch; else ""."""
+    """What is changed, where that is so much of a batch that somebody is asked first; else ""."""
     batch = view.api.get(view.path("batches", view.params["batch"]), Batch)
-    if len(labels) < 2 or 2 * len(labels) <= batch.rows:
+    if not batch.is_mostly(len(labels)):
         return ""
     said = Counter(view.words("correct.out") if label is None else str(label) for label in labels.values())
     what = [view.words("correct.becomes", n=n, value=value) for value, n in said.most_common()]
