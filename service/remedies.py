@@ -274,8 +274,8 @@ DECIMALS = _of_file(
     "--decimal '<one>' or --decimal '<other>'",
     "a comma or a point",
 )
-NO_DECIMAL = _of_file(
-    "decimal", 'leave out decimal="<mark>"', "leave out --decimal '<mark>'", "choose another one here"
+NO_DELIMITER = _of_file(
+    "delimiter", 'leave out delimiter="<mark>"', "leave out --delimiter '<mark>'", "choose nothing here"
 )
 DECIMAL = _of_file(
     "decimal", 'say decimal="<mark>"', "say --decimal '<mark>'", "choose <mark> as what decimals begin with"

@@ -9,7 +9,16 @@ from urllib.parse import quote
 
 from service.client.errors import MissingColumns
 from service.client.result import Result
-from service.client.rows.table_rows import are_dicts, is_frame, name_cells, named_rows, names_of, table_rows
+from service.client.rows.table_rows import (
+    are_dicts,
+    has_wide,
+    is_frame,
+    name_cells,
+    named_rows,
+    names_of,
+    table_rows,
+    with_numbers,
+)
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
 from service.contract.inputs import places_of
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Facts:
     """What never changes of a model: the kind of its input and of its target, the columns that have names, the size of
-    a vector, what the numbers are called that it predicts, and which columns are dates."""
+    a vector, what the numbers are called that it predicts, and which columns are dates or numbers."""
 
     takes: str
     predicts: str
@@ -31,6 +40,7 @@ class Facts:
     size: int | None = None
     called: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Model) -> Facts:
@@ -41,7 +51,7 @@ class Facts:
             places_of(model.input),
             getattr(model.input, "size", None),
             tuple(getattr(model.target, "names", None) or ()),
-            tuple(column.name for column in columns if column.kind == "date"),
+            *(tuple(column.name for column in columns if column.kind == kind) for kind in ("date", "number")),
         )
 
 
@@ -129,16 +139,21 @@ class Handle:
         says once which the model takes. Columns that the model lacks stay here. order: of day and month in dates of a
         frame, where somebody says it."""
         if name_cells(inputs) and (await self.facts()).columns:
-            return table_rows(named_rows(inputs))
+            return await self._of_table(table_rows(named_rows(inputs)))
         if are_dicts(inputs):
-            return table_rows(inputs)
+            return await self._of_table(table_rows(inputs))
         if not is_frame(inputs):
             return plain(inputs)
         facts = await self.facts()
         if facts.takes != "table":
             return list(inputs[inputs.columns[0]]) if facts.takes == "text" else plain(inputs)
-        rows = table_rows(inputs, facts.dates, order)
+        rows = await self._of_table(table_rows(inputs, facts.dates, order))
         return [{name: row[name] for name in facts.columns if name in row} for row in rows]
+
+    async def _of_table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The same with numbers that are texts in full-width digits as such."""
+        wide = any(has_wide(row.values()) for row in rows)
+        return with_numbers(rows, (await self.facts()).numbers) if wide else rows
 
     def _check_columns(self, names: Sequence[str], facts: Facts) -> None:
         """Raises MissingColumns where a frame lacks columns of the model, or numbered ones of nameless vectors."""

@@ -11,6 +11,7 @@ from typing import Any
 from service.contract.names import MOST_CLASSES, MOST_NAMED
 from service.guessing.csv_dates import DATE
 from service.guessing.csv_dialect import PLAIN, Dialect
+from service.guessing.full_width import half_width
 
 MANY_VALUES = 100
 """A category of more values, most of which are in one row alone, is one of many values."""
@@ -43,6 +44,9 @@ OTHER_DATE = re.compile(
 """A date, as no model reads it."""
 FEWEST_CELLS, FEW_CELLS = 10, 0.1
 """Where at most this share of so many cells or more are no numbers, they may say that nothing is known."""
+AMOUNTS = 10
+"""So many different numbers are amounts, where a word stands beside them in many cells: of fewer, such as 1 to 5 rooms
+and "studio", it may be the name of a value."""
 FEW = 3
 """Phrases that may say so in a column, and words of each."""
 SLIPS, SLIPPED = 10, 0.01
@@ -57,6 +61,8 @@ DOUBTS = {
     "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column '
     "alone{cell}, or leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
+    "If nothing is known there, say so: {way}",
+    "words": '"{column}" is a category as it is written: most of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
     "slip": '"{cell}" is no number, and nearly all other cells of "{column}" are. Write it as 12500 or {number}, '
     "without a unit or anything between thousands. If nothing is known there, say so: {way}",
@@ -103,7 +109,7 @@ class ColumnFacts:
     """What the cells of a column are: each flag holds for all that are not empty. values: how many cells say each.
     words: what stands where nothing is known, and how often; these cells are gaps, too. value_words: words of all
     values together. no_numbers, no_dates: how many cells say what is none however it is written, up to one value more
-    than SLIPS. dialect: how numbers and dates are written."""
+    than SLIPS. wide: a number or date in full-width digits. dialect: how numbers and dates are written."""
 
     dialect: Dialect = PLAIN
     numbers: bool = True
@@ -119,6 +125,7 @@ class ColumnFacts:
     no_dates: dict[str, int] = field(default_factory=dict)
     value_words: int = 0
     words: dict[str, int] = field(default_factory=dict)
+    wide: str = ""
 
     def add(self, cell: Any) -> None:
         """Looks at one more cell."""
@@ -142,7 +149,10 @@ class ColumnFacts:
             self.values[text] = 1
             self.value_words += len(WORD.findall(text))
         number = self.is_number(text) or (isinstance(cell, int | float) and not isinstance(cell, bool))
-        if not number and OTHER_NUMBER.fullmatch(text) is None and len(self.no_numbers) <= SLIPS:
+        written = half_width(text)
+        if not self.wide and written != text:
+            self.wide = text
+        if not number and OTHER_NUMBER.fullmatch(written) is None and len(self.no_numbers) <= SLIPS:
             self.no_numbers[text] = self.no_numbers.get(text, 0) + 1
         if self.numbers:
             self.numbers = number
@@ -152,7 +162,7 @@ class ColumnFacts:
         if self.dates or len(self.no_dates) <= SLIPS:
             date = DATE.fullmatch(self.dialect.date(text))
             self.dates = self.dates and date is not None
-            if date is None and OTHER_DATE.fullmatch(text) is None:
+            if date is None and OTHER_DATE.fullmatch(written) is None:
                 self.no_dates[text] = self.no_dates.get(text, 0) + 1
             self.clock = self.clock or (date is not None and date[1] is not None)
 
@@ -192,12 +202,20 @@ class ColumnFacts:
 
     @property
     def phrases(self) -> list[str]:
-        """What a few cells say where all others are numbers, in few words: perhaps that nothing is known."""
+        """What cells say in few words where all others are numbers, perhaps that nothing is known: few of the cells, or
+        less than half beside so many different numbers that they are amounts."""
+        words = self.words_beside
+        amounts = len(self.values) - len(words) >= AMOUNTS
+        return words if amounts or sum(map(self.values.__getitem__, words)) <= FEW_CELLS * self.cells else []
+
+    @property
+    def words_beside(self) -> list[str]:
+        """What less than half of the cells say in few words where all others are numbers."""
         others = [value for value in self.values if not self.is_number(value)]
         if not 0 < len(others) <= FEW or self.cells < FEWEST_CELLS:
             return []
         plain = all(len(value.split()) <= FEW and not any(map(str.isdigit, value)) for value in others)
-        return others if plain and sum(map(self.values.__getitem__, others)) <= FEW_CELLS * self.cells else []
+        return others if plain and sum(map(self.values.__getitem__, others)) < MOSTLY * self.cells else []
 
     @property
     def slips(self) -> tuple[str, list[str]]:
@@ -236,10 +254,10 @@ class ColumnFacts:
             return "date", min(self.values, key=lambda value: (self._is_date(value), value))
         if not self.no_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
             return "number", min(marked, key=lambda value: (self.is_number(value), value))
-        for why, is_such in (("mixed", self.is_number), ("mixed_dates", self._is_date)):
-            others = [value for value in self.values if not is_such(value)]
+        for why, is_such, most in (("mixed", self.is_number, FEW), ("mixed_dates", self._is_date, 0)):
+            others = [value for value in self.values if not is_such(value)] if self.cells >= FEWEST_CELLS else []
             rows = sum(map(self.values.__getitem__, others))
-            if len(others) > SLIPS and rows < MOSTLY * sum(self.values.values()) and not any(map(str.isdigit, others)):
+            if len(others) > most and rows < MOSTLY * sum(self.values.values()) and not any(map(str.isdigit, others)):
                 return why, min(others)
         if self._is_text:
             return "text", ""
@@ -316,10 +334,11 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
     doubtful = []
     for name, fact in facts.items() if spec["kind"] == "table" else ():
         doubtful += [("sum", name, cell) for cell in fact.sums]
-        doubtful += [("gap", name, phrase) for phrase in fact.phrases]
+        words = fact.words_beside
+        doubtful += [("gap" if fact.phrases else "words", name, word) for word in words]
         slip, cells = fact.slips
         doubtful += [(slip, name, cell) for cell in cells]
-        if not fact.phrases and not cells and fact.doubt is not None:
+        if not words and not cells and fact.doubt is not None:
             why, cell = fact.doubt
             if why == "text" and len(facts) == 2:
                 cell = f' (leave out "{next(other for other in facts if other != name)}")'

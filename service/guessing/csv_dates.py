@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from service.guessing.full_width import half_width
 from service.guessing.unguessable import Unguessable
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
@@ -26,11 +27,12 @@ _MONTHS, _DAYS = range(1, 13), range(1, 32)
 
 def iso_date(text: str, order: str | None) -> str:
     """31/12/2026 as 2026-12-31, where the order is known; a text that is no date as it is."""
-    if match := _YEAR_FIRST.fullmatch(text):
+    written = half_width(text)
+    if match := _YEAR_FIRST.fullmatch(written):
         year, month, day, *clock = match.groups()
-    elif match := _POINTS.fullmatch(text):
+    elif match := _POINTS.fullmatch(written):
         day, month, year, *clock = match.groups()
-    elif order is not None and (match := _SLASHES.fullmatch(text)):
+    elif order is not None and (match := _SLASHES.fullmatch(written)):
         first, second, year, *clock = match.groups()
         day, month = (first, second) if order == DAY_FIRST else (second, first)
     else:
@@ -43,7 +45,7 @@ def iso_date(text: str, order: str | None) -> str:
 def order_in(text: str) -> str | None:
     """Which of day and month stands first in a date: "" where it has no slashes, "?" where it may be either, "=" where
     both are one number; None of what is no date."""
-    if (match := _SLASHES.fullmatch(text)) is None:
+    if (match := _SLASHES.fullmatch(half_width(text))) is None:
         return "" if DATE.fullmatch(iso_date(text, None)) else None
     first, second = int(match[1]), int(match[2])
     day_first, month_first = first in _DAYS and second in _MONTHS, first in _MONTHS and second in _DAYS

@@ -1,7 +1,8 @@
 """How a CSV file is written: what parts its cells, which sign its decimals have, how its letters are stored.
 
-Where commas part cells, as in RFC 4180, numbers have a decimal point. Semicolons are what spreadsheets write where a
-comma is the decimal sign. There, and where tabs part cells, the numbers themselves say which sign is theirs. Dates say
+Where commas part cells, as in RFC 4180, numbers have a decimal point, unless they stand in quotes and have a comma all
+through. Semicolons are what spreadsheets write where a comma is the decimal sign. There, and where tabs part cells, the
+numbers themselves say which sign is theirs. Dates say
 which of day and month stands first (csv_dates), and bytes how letters are stored (csv_letters). What can be read in two
 ways is refused, unless somebody says which is meant.
 """
@@ -30,6 +31,7 @@ from service.guessing.csv_letters import (
     word_in,
 )
 from service.guessing.file_kinds import other_file
+from service.guessing.full_width import half_width
 from service.guessing.unguessable import Unguessable
 
 MARKS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -84,10 +86,15 @@ class Dialect:
         return self.delimiter == ","
 
     @property
+    def is_usual(self) -> bool:
+        """Whether cells are parted as RFC 4180 has it, and decimals begin with a point."""
+        return self.is_plain and self.decimal == "."
+
+    @property
     def sentence(self) -> str:
         """What is not as usual; "" where all is."""
         sentences = []
-        if not self.is_plain:
+        if not self.is_usual:
             parted, sign = MARKS[self.delimiter], SIGNS[self.decimal]
             sentences.append(f"Cells are parted by {parted}s; numbers have a decimal {sign}.")
         if self.dates:
@@ -122,7 +129,7 @@ class Dialect:
     @property
     def said(self) -> dict[str, str]:
         """The same as somebody would say it: what is not as usual, by its name in SAYABLE."""
-        said = {} if self.is_plain else {"delimiter": as_said(self.delimiter), "decimal": self.decimal}
+        said = {} if self.is_usual else {"delimiter": as_said(self.delimiter), "decimal": self.decimal}
         if self.encoding != UTF8:
             said["encoding"] = ENCODING_NAMES[self.encoding].lower()
         return said | ({"dates": self.dates} if self.dates else {})
@@ -133,7 +140,9 @@ class Dialect:
         return {"number": f"12{self.decimal}5", "date": "2026-11-29" if self.decimal == "." else "29.11.2026"}
 
     def number(self, text: str) -> str:
-        """The text with the decimal point that it has elsewhere; "" where it is no number by the sign of this file."""
+        """The text in digits of ASCII and with the decimal point that it has elsewhere; "" where it is no number by the
+        sign of this file."""
+        text = half_width(text)
         if self.decimal == ".":
             return text
         if _GROUPED.fullmatch(text):
@@ -181,17 +190,14 @@ def dialect_in(pieces: Iterable[bytes], said: SaidDialect = SAID_NOTHING, whole:
 
 def dialect_of(head: bytes, said: SaidDialect = SAID_NOTHING, encoding: str = UTF8, word: str = "") -> Dialect:
     """The same by the beginning of a file whose letters are known. Raises Unguessable."""
-    if said.delimiter == said.decimal == ",":
-        raise Unguessable("comma_twice")
     if encoding in (UTF16, WITHOUT_MARK):
         encoding = UTF16 if head.startswith(UTF16_MARKS) else WITHOUT_MARK
         if head and b"\0" not in head:
             raise Unguessable("not_wide", encoding=ENCODING_NAMES[encoding])
     if encoding != UTF8:
         head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
-    delimiter = said.delimiter or _delimiter(head, said)
-    decimal = "." if delimiter == "," else said.decimal or _usual(delimiter)
-    return Dialect(delimiter, decimal, encoding, said.dates, word)
+    delimiter = _delimiter(head, said)
+    return Dialect(delimiter, said.decimal or _usual(delimiter), encoding, said.dates, word)
 
 
 def guessed_letters(pieces: Iterable[bytes], said: SaidDialect) -> tuple[str, str]:
@@ -205,9 +211,10 @@ def guessed_letters(pieces: Iterable[bytes], said: SaidDialect) -> tuple[str, st
 def with_decimal(dialect: Dialect, said: SaidDialect, numbers: Iterable[tuple[str, str]]) -> Dialect:
     """The same with the sign of decimals that numbers show, unless it is known. numbers: cells of their columns, each
     with the name of its column. Raises Unguessable."""
-    if dialect.is_plain or said.decimal is not None:
+    if said.decimal is not None or dialect.dates == "":
         return dialect
-    return replace(dialect, decimal=decimal_of(numbers, dialect.delimiter))
+    decimal = _quoted_decimal if dialect.is_plain else decimal_of
+    return replace(dialect, decimal=decimal(numbers, dialect.delimiter))
 
 
 def with_order(dialect: Dialect, dates: Iterable[tuple[str, str]]) -> Dialect:
@@ -226,15 +233,32 @@ def decimal_of(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
         either = (column, cell) if either is None and sign == "?" else either
     if either is not None:
         column, cell = either
-        mark = "," if "," in cell else "."
-        values = {"whole": cell.replace(mark, ""), "part": cell.replace(mark, "."), "sign": SIGNS[mark]}
+        number = half_width(cell)
+        mark = "," if "," in number else "."
+        values = {"whole": number.replace(mark, ""), "part": number.replace(mark, "."), "sign": SIGNS[mark]}
         raise Unguessable("sign", column=column, cell=cell, **values)
     return _usual(delimiter)
+
+
+def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
+    """The same where commas part cells, and numbers such as 3,6 stand in quotes: a comma where some have one that can
+    only begin decimals, and none has a point. Raises Unguessable where a point may part thousands."""
+    either: list[tuple[str, str]] = []
+    comma = False
+    for column, cell in cells:
+        sign = sign_of(cell, delimiter)
+        if sign == ".":
+            return "."
+        comma = comma or (sign == "," and "," in half_width(cell))
+        if sign == "?" and not either and "." in half_width(cell):
+            either.append((column, cell))
+    return decimal_of(either, delimiter) if comma and either else "," if comma else "."
 
 
 def sign_of(text: str, delimiter: str) -> str | None:
     """The sign of the decimals of a number, "" where it has none, "?" where its sign may part thousands; None of what
     is no number."""
+    text = half_width(text)
     if _WHOLE.fullmatch(text):
         return ""
     if _EITHER.fullmatch(text):  # where semicolons part cells, commas do not part thousands
@@ -259,12 +283,19 @@ def _usual(delimiter: str) -> str:
 
 
 def _delimiter(head: bytes, said: SaidDialect) -> str:
-    """What parts the names in the first line; where nothing does, what parts cells by the sign of decimals. Raises
-    Unguessable."""
+    """What parts the names in the first line, as somebody says or as it has them; where nothing does, what parts cells
+    by the sign of decimals. Raises Unguessable."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
     line = _FIRST.match(text) or _UNQUOTED.match(text)
     first = _QUOTED.sub(b"", line[0] if line is not None else b"")
-    marks = [mark for mark in MARKS if mark.encode() in first and mark != said.decimal]
+    there = [mark for mark in MARKS if mark.encode() in first]
+    if said.delimiter is not None:
+        if there and said.delimiter not in there:
+            raise Unguessable(
+                "no_delimiter", one=MARKS[said.delimiter], one_mark=as_said(said.delimiter), other=MARKS[there[0]]
+            )
+        return said.delimiter
+    marks = [mark for mark in there if mark != said.decimal] or there
     if len(marks) > 1:
         lines = text.decode("utf-8", "replace").splitlines(keepends=True)
         one, other = marks[:2]

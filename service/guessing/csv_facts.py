@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 
 from service.contract.tables import value_text
-from service.guessing.column_facts import FEW, FEW_CELLS, FEWEST_CELLS, GAP_WORDS, NUMBER, ColumnFacts
+from service.guessing.column_facts import FEW, FEWEST_CELLS, GAP_WORDS, MOSTLY, NUMBER, ColumnFacts
 from service.guessing.column_names import column_names
 from service.guessing.csv_dates import order_in
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
 from service.guessing.csv_records import records_of
+from service.guessing.full_width import half_width
 from service.guessing.label_column import OF_INPUTS
 from service.guessing.unguessable import Unguessable
 
@@ -41,9 +42,9 @@ def by_cells(
     lines: the header first. Raises Unguessable, where columns of numbers have different signs, too."""
     each = iter(lines)
     names = [name or "" for name in next(each, ())]
-    signs = _Marks(names, leave_out, lambda cell: sign_of(cell, dialect.delimiter))
+    signs = _Marks(names, leave_out, lambda cell: _sign(cell, dialect))
     orders = _Marks(names, leave_out, order_in)
-    looked_for = [*([] if dialect.is_plain or said.decimal else [signs]), *([orders] if dialect.dates is None else [])]
+    looked_for = [*([] if said.decimal else [signs]), *([orders] if dialect.dates is None else [])]
     for line in each if looked_for else ():
         for place, cell in enumerate(line[: len(names)]):
             if isinstance(cell, str) and cell and cell not in gaps and cell.lower() not in GAP_WORDS:
@@ -51,10 +52,16 @@ def by_cells(
                     marks.add(place, cell)
     dialect = with_order(dialect, orders.all())
     first = {sign: (name, cell) for sign, name, cell in reversed(signs.each())}
-    if "," in first and "." in first:
+    if "," in first and "." in first and not dialect.is_plain:
         (one, comma), (other, point) = first[","], first["."]
         raise Unguessable("two_signs", comma_column=one, comma_cell=comma, point_column=other, point_cell=point)
     return with_decimal(dialect, said, signs.all())
+
+
+def _sign(cell: str, dialect: Dialect) -> str | None:
+    """The sign of decimals, as `sign_of` has it, with the one that may part thousands behind a question mark."""
+    sign = sign_of(cell, dialect.delimiter)
+    return "?." if sign == "?" and "." in half_width(cell) else sign
 
 
 class _Marks:
@@ -85,7 +92,7 @@ class _Marks:
         return [
             (mark, name, cell)
             for name, marks, cells, others in columns
-            if not others or (cells >= FEWEST_CELLS and sum(others.values()) <= FEW_CELLS * cells)
+            if not others or (cells >= FEWEST_CELLS and sum(others.values()) < MOSTLY * cells)
             for mark, cell in (marks or {}).items()
         ]
 

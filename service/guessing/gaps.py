@@ -10,6 +10,7 @@ from service.contract.names import LONGEST_NAME, has_unseen
 from service.guessing.column_facts import ColumnFacts, input_of
 
 TAKEN = '"{word}" in {columns} is taken for a gap: nothing is known there.'
+WIDE = 'Full-width digits in {columns} are read as numbers, as in "{cell}".'
 Look = Callable[[Collection[str]], dict[str, ColumnFacts]]
 """Looks at all rows: what each column holds, where these words stand for nothing."""
 
@@ -17,15 +18,18 @@ Look = Callable[[Collection[str]], dict[str, ColumnFacts]]
 @dataclass(frozen=True)
 class Looked:
     """facts: what each column holds · gaps: words that stand where nothing is known -> the columns that have them ·
-    guessed: columns of numbers in which other words stand, a guess -> these words"""
+    guessed: columns of numbers in which other words stand, a guess -> these words · wide: columns of numbers or dates
+    in full-width digits -> a cell that has such"""
 
     facts: dict[str, ColumnFacts]
     gaps: Mapping[str, Sequence[str]] = field(default_factory=dict)
     guessed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    wide: Mapping[str, str] = field(default_factory=dict)
 
     def sentences(self, quoted: Callable[[Sequence[str]], str]) -> list[str]:
-        """What is taken for a gap, a sentence a word."""
-        return [TAKEN.format(word=word, columns=quoted(names)) for word, names in self.gaps.items()]
+        """What is taken for a gap, a sentence a word, and for numbers or dates."""
+        wide = [WIDE.format(columns=quoted([*self.wide]), cell=cell) for cell in [*self.wide.values()][:1]]
+        return [*(TAKEN.format(word=word, columns=quoted(names)) for word, names in self.gaps.items()), *wide]
 
 
 def look_through(
@@ -48,7 +52,14 @@ def look_through(
     inputs = {name: fact for name, fact in facts.items() if name not in named}
     looked_at = named if inputs and input_of(inputs)["kind"] == "text" else facts
     words |= dict.fromkeys(word for name in looked_at for word in facts[name].refused if word not in classes)
-    return Looked(facts, {word: [name for name in looked_at if first[name].says(word)] for word in words}, guessed)
+    gaps = {word: [name for name in looked_at if first[name].says(word)] for word in words}
+    names = {name for name in named if of_classes or not facts[name].measures}
+    return Looked(facts, gaps, guessed, wide_in({name: fact for name, fact in facts.items() if name not in names}))
+
+
+def wide_in(facts: Mapping[str, ColumnFacts]) -> dict[str, str]:
+    """Columns of numbers or dates some of which are in full-width digits -> the first that is."""
+    return {name: fact.wide for name, fact in facts.items() if fact.wide and (fact.numbers or fact.dates)}
 
 
 def remembering(spec: Mapping[str, Any], *words: Collection[str]) -> dict[str, Any]:

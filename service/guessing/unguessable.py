@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.remedies import DATES, DECIMALS, DELIMITERS, ENCODING, NO_DECIMAL, TARGET
+from service.remedies import DATES, DECIMALS, DELIMITERS, ENCODING, NO_DELIMITER, TARGET
 
 LONGEST = 100
 """Characters of a cell or a name that a sentence shows."""
@@ -51,7 +51,8 @@ SENTENCES = {
     f"if decimals begin with it. Say what they begin with: {DECIMALS(one=',', other='.')}.",
     "two_signs": 'Decimals have two signs: a comma in "{comma_column}" ({comma_cell}), a point in "{point_column}" '
     f"({{point_cell}}). Say which is meant: {DECIMALS(one=',', other='.')}; the other column then holds names.",
-    "comma_twice": f"A comma parts cells or begins decimals, not both: {NO_DECIMAL(mark=',')}.",
+    "no_delimiter": "No {one} stands between the names in the first line, and {other}s do: "
+    f"{NO_DELIMITER(mark='{one_mark}')}.",
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
     "with the names of the columns above it. If these are such names, say which of them is predicted: "
     f"{TARGET(column='NAME')}.",
@@ -76,7 +77,7 @@ SENTENCES = {
 """Sentences by what is wrong."""
 MENDED_BY = {
     "two_ways": "delimiter",
-    "comma_twice": "decimal",
+    "no_delimiter": "delimiter",
     "sign": "decimal",
     "two_signs": "decimal",
     "order": "dates",

@@ -46,6 +46,37 @@ def test_a_file_of_semicolons_is_the_batch_that_one_of_commas_is(
 
 
 @SIDES
+@pytest.mark.parametrize("said", ["", "&decimal=,", "&delimiter=,&decimal=,"])
+def test_numbers_in_quotes_have_a_decimal_comma_where_commas_part_cells(
+    rents: Api, limit: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a sheet is saved that has the language of Germany, by what writes commas between cells."""
+    monkeypatch.setattr(LARGE, limit)
+    german = TEXT.replace("512.5", '"512,5"').replace("3.5", '"3,5"')
+    made = send(rents, PATH + said, german).json()
+    assert made["notes"] == ["Cells are parted by commas; numbers have a decimal comma."]
+    same = send(rents, PATH, TEXT)
+    assert (same.status_code, same.json()["id"]) == (200, made["id"])
+    slip = TEXT.replace("3.5", '"3,5"')  # beside a decimal point
+    assert '"3,5" is not a number here: write 3.5, a point' in send(rents, PATH, slip).json()["detail"]
+    assert send(rents, PATH + "&decimal=.", german).status_code == 422
+
+
+@SIDES
+def test_full_width_digits_are_read_as_numbers_and_said(
+    rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    made = send(rents, PATH, TEXT.replace("512.5", "５１２．５").replace("-3,", "－３,")).json()
+    same = send(rents, PATH, TEXT)
+    assert (same.status_code, same.json()["id"]) == (200, made["id"])
+    assert made["notes"] == ['Full-width digits are read as numbers, as in "５１２．５".']
+    row = {"city": "Osaka", "rooms": "１２", "member": None, "day": None}
+    refused = rents("POST", "/v1/models/rents/batches", {"inputs": [row], "targets": [1]})
+    assert "is text: the number 12 is due, without quotes" in refused.json()["detail"]
+
+
+@SIDES
 def test_how_a_file_was_read_is_kept_with_its_batch(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LARGE, limit)
     content = GERMAN.replace("Kyoto", "Orléans").encode("cp1252")
@@ -101,7 +132,7 @@ def test_what_can_be_read_in_two_ways_and_what_is_no_csv_file_is_refused(
         (GERMAN, "&decimal=.", "/targets/0", '"512,5" is not a number here: write 512.5, a point for decimals'),
         (GERMAN, "&delimiter=|", "/delimiter", 'delimiter is what parts cells: ",", ";" (%3B) or "tab".'),
         (GERMAN, "&decimal=;", "/decimal", 'decimal is what decimals begin with: "," or ".".'),
-        (GERMAN, "&delimiter=,&decimal=,", "/decimal", "not both"),
+        (GERMAN, "&delimiter=,&decimal=,", "/delimiter", 'and semicolons do: leave out delimiter=",".'),
         (GERMAN, "&decimal=,&decimal=,", "/decimal", "The query says decimal twice."),
         (
             gzip.compress(GERMAN.encode()),

@@ -6,6 +6,7 @@ import gzip
 from html import escape
 from pathlib import Path
 
+import pandas
 import pytest
 
 from service.client import Client, NotFound, WrongFile
@@ -67,3 +68,21 @@ def test_another_kind_of_file_is_told_before_it_is_sent(client: Client, tmp_path
     for call in (client.model("packed").push, client.model("packed").update, client.model("packed").predict):
         with pytest.raises(WrongFile, match=r"^x\.csv: This file is packed by gzip, and a CSV file is due"):
             call(file)
+
+
+def test_full_width_digits_of_frames_and_dicts_are_sent_as_numbers(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pandas.DataFrame(
+        {"size": [f"{k}．５" for k in range(30)], "day": range(30), "label": ["x"] * 15 + ["y"] * 15}
+    )
+    frame["size"] = frame["size"].str.translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    model = client.model("wide")
+    model.push(frame)
+    assert 'Full-width digits in "size" are read as numbers, as in "０．５".' in capsys.readouterr().err
+    asked = [{"size": 12.5, "day": 3}]
+    due = model.predict(asked).predictions[0].score
+    wide = [{"size": "１２．５", "day": 3}]
+    for rows in (wide, pandas.DataFrame(wide), "size,day\n１２．５,3\n".encode()):
+        score = model.predict(rows).predictions[0].score
+        assert score == pytest.approx(due), rows

@@ -8,6 +8,7 @@ import pytest
 
 from service.guessing.csv_dates import order_of
 from service.guessing.csv_dialect import (
+    OF_ROWS,
     PLAIN,
     SAID_NOTHING,
     Dialect,
@@ -43,7 +44,7 @@ def test_what_parts_cells_is_what_stands_in_the_first_line_outside_of_quotes() -
     ("head", "readings"),
     [
         ("Länge, cm;Preis\n", ['"Länge", "cm;Preis"', '"Länge, cm", "Preis"']),
-        ("a;b\tc\n", ['"a", "b\tc"', '"a;b", "c"']),
+        ("a,b\tc\n", ['"a", "b\tc"', '"a,b", "c"']),
     ],
 )
 def test_a_first_line_that_can_be_read_in_two_ways_is_refused_with_both(head: str, readings: list[str]) -> None:
@@ -51,16 +52,59 @@ def test_a_first_line_that_can_be_read_in_two_ways_is_refused_with_both(head: st
         dialect_of(head.encode())
     assert all(reading in str(refused.value) for reading in readings)
     assert 'Say which: delimiter="' in str(refused.value)
-    assert dialect_of(head.encode(), SaidDialect(";")).delimiter == ";"
-    assert dialect_of(head.encode(), SaidDialect(",")) == PLAIN
+    other = ";" if ";" in head else "\t"
+    assert dialect_of(head.encode(), SaidDialect(other)).delimiter == other
+    assert dialect_of(head.encode(), SaidDialect(",")) == Dialect(decimal=".")
 
 
-def test_who_says_that_decimals_begin_with_a_comma_says_that_it_parts_no_cells() -> None:
+def test_a_comma_that_begins_decimals_parts_cells_where_nothing_else_does() -> None:
     decimal = SaidDialect(None, ",")
     assert dialect_of("Länge, cm;Preis\n".encode(), decimal).delimiter == ";"
     assert dialect_of(b"x\n12,5\n", decimal) == Dialect(";", ",")
-    with pytest.raises(Unguessable, match="not both"):
-        dialect_of(b"a,b\n", SaidDialect(",", ","))
+    assert dialect_of(b"a,b\n", decimal) == dialect_of(b"a,b\n", SaidDialect(",", ",")) == Dialect(",", ",")
+
+
+def test_a_delimiter_that_the_first_line_does_not_have_is_refused_with_the_one_that_it_has() -> None:
+    words = r'No comma stands between the names in the first line, and semicolons do: leave out delimiter=","\.'
+    with pytest.raises(Unguessable, match=words):
+        dialect_of(b"a;b\n1;2\n", SaidDialect(","))
+    with pytest.raises(Unguessable, match=r'No tab .* commas do: leave out delimiter="tab"\.'):
+        dialect_of(b"a,b\n1,2\n", SaidDialect("\t"))
+    assert dialect_of(b'"a;b"\nx\n', SaidDialect(",")) == PLAIN, "of one column nobody can tell"
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign"),
+    [
+        (["3,6", "12"], ","),
+        (["1.234,5", "3"], ","),
+        (["3,6", "2.5"], "."),
+        (["1,234", "5"], "."),
+        (["12 500", "5"], "."),
+    ],
+)
+def test_numbers_in_quotes_have_a_decimal_comma_where_none_has_a_point(cells: list[str], sign: str) -> None:
+    lines = [["x", "label"], *([cell, "a"] for cell in cells)]
+    assert by_cells(lines, PLAIN, SAID_NOTHING).decimal == sign
+    assert by_cells(lines, OF_ROWS, SAID_NOTHING).decimal == ".", "of what is no CSV file"
+
+
+def test_where_a_point_may_part_thousands_beside_a_decimal_comma_in_quotes_somebody_is_asked() -> None:
+    with pytest.raises(Unguessable, match=r'1\.234 in "x" is 1234 if a point parts thousands'):
+        by_cells([["x", "label"], ["1.234", "a"], ["3,6", "b"]], PLAIN, SAID_NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("１２３", 123), ("－３．６", -3.6), ("\u22125", -5), ("1２", 12), ("１．２ｅ３", 1200)],
+)
+def test_full_width_digits_are_numbers(written: str, read: float) -> None:
+    assert float(PLAIN.number(written)) == read
+
+
+def test_full_width_dates_are_dates_and_what_is_no_number_stays_as_it_is() -> None:
+    assert PLAIN.date("２０２６／１２／３１") == PLAIN.date("２０２６年１２月３１日") == "2026-12-31"
+    assert (PLAIN.number("10²"), PLAIN.date("１組")) == ("10²", "１組")
 
 
 def test_a_number_shows_its_sign_unless_it_has_none_or_may_have_either() -> None:

@@ -446,6 +446,19 @@ def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_togethe
     assert sent(person, "/new/send", other, content.replace(b"\n9,", b"\nNA,"), **typed).status_code == 303
 
 
+def test_full_width_digits_and_decimals_in_quotes_make_numbers_and_are_said(person: Person) -> None:
+    wide = STAYS.replace(b"\n7,", "\n７,".encode())
+    shown = look(person, wide).text
+    assert "Full-width digits in nights are read as numbers, as in “７”." in shown
+    assert sent(person, "/new/send", shown, wide).status_code == 303
+    kinds = {column["name"]: column["kind"] for column in person.api.ok("GET", "/v1/models/stays")["input"]["columns"]}
+    assert kinds["nights"] == "number"
+    quoted = b"size,again\n" + b"".join(b'"%d,5",%s\n' % (k, (b"yes", b"no")[k % 3 % 2]) for k in range(30))
+    shown = look(person, quoted, "other").text
+    assert "Cells are parted by commas; numbers have a decimal comma." in shown
+    assert sent(person, "/new/send", shown, quoted).status_code == 303
+
+
 def test_a_file_of_another_kind_is_told_in_the_language_of_the_page(person: Person) -> None:
     page = person.looks("/new").text
     for content, english, japanese in (

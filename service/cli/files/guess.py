@@ -98,7 +98,10 @@ def _otherwise(
 ) -> list[str]:
     """What may not be as it is guessed, and how it is said: by one command, which says all of it where there is more.
     numbers: columns that are such but for words, and may be categories."""
-    options = [f"--gaps {word(cell)}" if why == "gap" else f"--leave-out {word(name)}" for why, name, cell in doubtful]
+    options = [
+        f"--gaps {word(cell)}" if why in ("gap", "words") else f"--leave-out {word(name)}"
+        for why, name, cell in doubtful
+    ]
     of_all = dict.fromkeys(o for o, (why, _, _) in zip(options, doubtful, strict=True) if "{way}" in DOUBTS[why])
     command = repeat.replace("{}", " ".join(of_all))
     lines = list[str]()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from service.client.rows.csv_file import CsvFile, csv_file, naming
 from service.client.rows.table_rows import (
     are_dicts,
+    has_wide,
     is_category,
     is_frame,
     name_cells,
@@ -22,7 +22,7 @@ from service.client.rows.table_rows import (
     table_columns,
     whole,
 )
-from service.client.rows.values import FILES, is_missing, is_picture, plain, plain_labels
+from service.client.rows.values import is_missing, picture_shape, plain, plain_labels
 from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.class_counts import counted_classes, slips
@@ -30,14 +30,10 @@ from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
-from service.guessing.gaps import Looked, look_through, remembering
+from service.guessing.gaps import Looked, look_through, remembering, wide_in
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
-CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
-"""Modes of PIL that are not of three channels."""
-PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
-"""By the type of colour in the header of a PNG file."""
 MOST_CHANNELS = 16
 _NONE = type(None)
 
@@ -96,6 +92,7 @@ class Guess:
 
 
 SAY_WHICH = 'Say predicts="number" or predicts="class".'
+SAY_NUMBERS = 'Make numbers of them first, float(unicodedata.normalize("NFKC", label)), or say predicts="class".'
 SAY_CLASSES = 'If these are classes, say predicts="class".'
 
 
@@ -145,7 +142,10 @@ def guess(
     of_texts = bool(of_frame) and len(taken) == len(facts) == 1 and input_of(facts)["kind"] == "text"
     looked = _gaps_of_rows({name: taken[name] for name in facts})
     facts |= looked.facts
-    spec = {"kind": "table", "columns": table_columns(rows, written.dates, [*looked.gaps])}
+    columns_of_table = table_columns(rows, written.dates, [*looked.gaps])
+    spec: dict[str, Any] = {"kind": "table", "columns": columns_of_table}
+    numbers = [column["name"] for column in columns_of_table if column["kind"] == "number"]
+    looked = replace(looked, wide=wide_in({name: facts[name] for name in numbers if name in facts}))
     spec = {"kind": "text"} if of_texts else remembering(spec, looked.gaps)
     doubtful = tuple(doubts(spec, facts))
     if len(columns) > 1:
@@ -279,7 +279,11 @@ def target_of(labels: Any, predicts: str | None = None) -> dict[str, Any] | None
         return {"kind": "number", "size": len(known[0])}
     if predicts == "number":
         return {"kind": "number"}
-    if is_category(labels) or not all(type(label) in (int, float) for label in known):
+    if is_category(labels):
+        return None
+    if has_wide(known) and all(isinstance(label, str) for label in known) and (facts := _facts(known)).measures:
+        raise ValueError(f'The labels are texts of numbers, such as "{facts.wide}". {SAY_NUMBERS}')
+    if not all(type(label) in (int, float) for label in known):
         return None
     facts = _facts(map(whole, known))
     if facts.may_measure:
@@ -304,7 +308,7 @@ def _input_of_rows(rows: Any) -> dict[str, Any]:
     first = rows[0] if isinstance(rows, list | tuple) and rows else None
     if isinstance(first, str):
         return {"kind": "text"}
-    if (picture := _picture(first)) is not None:
+    if (picture := picture_shape(first)) is not None:
         channels, height, width = picture
         return {"kind": "image", "channels": channels, "height": height, "width": width}
     if len(shape) == 2:
@@ -347,32 +351,14 @@ def _shape(rows: Any) -> tuple[int, ...]:
     return (*lengths, *rows.shape) if lengths and hasattr(rows, "shape") else tuple(lengths)
 
 
-def _picture(image: Any) -> tuple[int, int, int] | None:
-    """Channels, height and width of an image of PIL, of a PNG file or of its path; None of anything else. Raises
-    ValueError for a JPEG, which does not say it at its beginning."""
-    if is_picture(image):
-        return CHANNELS.get(image.mode, 3), image.height, image.width
-    if isinstance(image, Path):
-        with image.open("rb") as file:
-            image = file.read(32)
-    if not isinstance(image, bytes | bytearray) or not image.startswith(tuple(FILES)):
-        return None
-    if FILES[next(begins for begins in FILES if image.startswith(begins))] != "png":
-        raise ValueError(
-            'How large are these images? Say it first: client.create_model(name, {"kind": "image", "channels": 3, '
-            '"height": 64, "width": 64}).'
-        )
-    width, height = (int.from_bytes(image[at : at + 4], "big") for at in (16, 20))
-    return PNG_CHANNELS.get(image[25], 3), height, width
-
-
 def _way(why: str, column: str, cell: str) -> str:
     """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
     if why == "ids":
         return f'leave_out="{column}", or of a frame frame["{column}"].astype("category").'
-    return (
-        f'read the file with na_values="{cell}".' if why in ("gap", "slip", "date_slip") else f'leave_out="{column}".'
-    )
+    if why == "words":
+        return f'gaps=["{cell}"] of a file, na_values="{cell}" where pandas reads it.'
+    of_cells = why in ("gap", "slip", "date_slip")
+    return f'read the file with na_values="{cell}".' if of_cells else f'leave_out="{column}".'
 
 
 def _described(spec: Mapping[str, Any]) -> str:

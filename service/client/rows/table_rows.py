@@ -12,9 +12,10 @@ from typing import Any
 from service.client.rows.csv_file import check_in_file
 from service.client.rows.values import columns_named, is_missing
 from service.contract.figures import row_number
-from service.guessing.column_facts import MANY_VALUES
+from service.guessing.column_facts import MANY_VALUES, NUMBER
 from service.guessing.column_names import column_names
 from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
+from service.guessing.full_width import half_width
 
 LARGEST_WHOLE = 2.0**53
 """Floats up to here that are whole numbers are meant as such."""
@@ -101,6 +102,25 @@ def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -
         if not isinstance(row, Mapping):
             raise ValueError(NO_NAMES.format(row=row_number(k)))
     return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
+
+
+def has_wide(cells: Iterable[Any]) -> bool:
+    """Whether some cell is a number in full-width digits."""
+    return any(isinstance(cell, str) and not cell.isascii() and _is_number(cell) for cell in cells)
+
+
+def with_numbers(rows: Sequence[dict[str, Any]], columns: Collection[str]) -> list[dict[str, Any]]:
+    """Rows with the numbers of these columns as such where they are texts of digits, full-width ones among them."""
+
+    def read(name: str, cell: Any) -> Any:
+        is_text = name in columns and isinstance(cell, str)
+        return whole(float(half_width(cell.strip()))) if is_text and _is_number(cell) else cell
+
+    return [{name: read(name, cell) for name, cell in row.items()} for row in rows]
+
+
+def _is_number(text: str) -> bool:
+    return NUMBER.fullmatch(half_width(text.strip())) is not None
 
 
 def read_dates(columns: Mapping[str, Sequence[Any]], order: str | None) -> dict[str, list[Any]]:
@@ -235,6 +255,8 @@ def _kind(name: str, cells: list[Any]) -> dict[str, Any]:
     if types == {bool}:
         return {"kind": "boolean"}
     if types and types <= {int, float}:
+        return {"kind": "number"}
+    if types <= {int, float, str} and has_wide(cells) and all(_is_number(c) for c in cells if isinstance(c, str)):
         return {"kind": "number"}
     if types == {str} and all(map(_DATE.fullmatch, cells)):
         clock = any(len(cell) > len("2026-11-29") for cell in cells)

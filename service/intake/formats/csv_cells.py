@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
-from service.guessing.csv_dialect import Dialect
+from service.guessing.csv_dialect import Dialect, sign_of
+from service.guessing.full_width import half_width
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 from service.remedies import DECIMAL, GAPS
@@ -42,8 +44,35 @@ class ColumnFault(Exception):
         self.row, self.sentence = row, sentence
 
 
-class OrderUnknown(Exception):
-    """A date has slashes, and nobody knows yet whether the day stands first."""
+class DialectUnknown(Exception):
+    """A cell can be read as the file is written, which nobody knows yet: a date with slashes, of which the day or the
+    month stands first, or a number in quotes whose decimals begin with a comma where commas part cells."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """How cells are written. decimal_known: the sign of decimals was looked for, or somebody said it · wide: takes the
+    first number or date in full-width digits"""
+
+    dialect: Dialect
+    decimal_known: bool = True
+    wide: set[str] = field(default_factory=set)
+
+    def noting(self, read: Callable[[str], float]) -> Callable[[str], float]:
+        """The same function, with a note of full-width digits."""
+
+        def noting(text: str) -> float:
+            value = read(text)
+            if not self.wide and half_width(text) != text:
+                self.wide.add(text)
+            return value
+
+        return noting
+
+    def check_known(self, text: str) -> None:
+        """Raises DialectUnknown for a number with a decimal comma, where that may be the sign of the file."""
+        if not self.decimal_known and sign_of(text, self.dialect.delimiter) == ",":
+            raise DialectUnknown
 
 
 class ColumnReader:
@@ -97,24 +126,26 @@ class VectorReader(NumberReader):
 
     largest = LARGEST
 
-    def __init__(self, columns: int, dialect: Dialect) -> None:
-        super().__init__(partial(_of_vector, dialect), _kept(columns), gaps=False, comma=dialect.decimal == ",")
+    def __init__(self, columns: int, written: Written) -> None:
+        one, comma = written.noting(partial(_of_vector, written)), written.dialect.decimal == ","
+        super().__init__(one, _kept(columns), gaps=False, comma=comma)
 
 
-def number_reader(dialect: Dialect, kept: int = KEPT_OF_COLUMN, read: Read = float) -> NumberReader:
+def number_reader(written: Written, kept: int = KEPT_OF_COLUMN, read: Read = float) -> NumberReader:
     """The reader of numbers of a table, or of targets. read: what a number is taken as."""
-    return NumberReader(lambda text: read(_number_of(dialect, text)), kept, comma=dialect.decimal == ",")
+    one = written.noting(lambda text: read(_number_of(written, text)))
+    return NumberReader(one, kept, comma=written.dialect.decimal == ",")
 
 
-def column_reader(column: Column, names: Names, columns: int, dialect: Dialect) -> ColumnReader:
+def column_reader(column: Column, names: Names, columns: int, written: Written) -> ColumnReader:
     """The reader of one of so many columns; `names` takes the values of an open category by their code."""
     read, kept = cell_reader(column, names), _kept(columns)
     if isinstance(column, NumberColumn):
-        return number_reader(dialect, kept, read)
+        return number_reader(written, kept, read)
     if isinstance(column, BooleanColumn):
         return ColumnReader(lambda text: read(_boolean(text)), kept)
     if not isinstance(column, CategoryColumn):
-        return ColumnReader(lambda text: read(_date(dialect, text)), kept)
+        return ColumnReader(written.noting(lambda text: read(_date(written.dialect, text))), kept)
     declared = frozenset(map(value_text, column.values or ()))
     return ColumnReader(lambda text: read(text if text in declared else named(text, "a value")), kept)
 
@@ -123,14 +154,15 @@ def _kept(columns: int) -> int:
     return min(KEPT_OF_COLUMN, KEPT_TEXTS // columns)
 
 
-def _number_of(dialect: Dialect, text: str) -> float:
-    """The number that a text is. Raises CellFault."""
-    if _NUMBER.fullmatch(written := dialect.number(text)):
-        return float(written)  # or infinite: beyond what is taken, and refused as such
+def _number_of(written: Written, text: str) -> float:
+    """The number that a text is. Raises CellFault, DialectUnknown."""
+    if _NUMBER.fullmatch(number := written.dialect.number(text)):
+        return float(number)  # or infinite: beyond what is taken, and refused as such
+    written.check_known(text)
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
     is_word = len(text) <= SHOWN and '"' not in text and text.isprintable() and not any(map(str.isdigit, text))
-    raise CellFault(_no_number(dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty"))
+    raise CellFault(_no_number(written.dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty"))
 
 
 def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
@@ -142,12 +174,13 @@ def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
     return f"{quoted_cell(text)} is not a number here, where decimals begin with a comma: {way}"
 
 
-def _of_vector(dialect: Dialect, text: str) -> float:
+def _of_vector(written: Written, text: str) -> float:
     if not text or text.lower() in GAP_WORDS:
         raise CellFault(f"{f'{text} is no number' if text else 'It is empty'}. {NO_GAPS}")
-    if not _NUMBER.fullmatch(written := dialect.number(text)):
-        raise CellFault(_no_number(dialect, text, "leave the row out"))
-    if abs(number := float(written)) > LARGEST:
+    if not _NUMBER.fullmatch(digits := written.dialect.number(text)):
+        written.check_known(text)
+        raise CellFault(_no_number(written.dialect, text, "leave the row out"))
+    if abs(number := float(digits)) > LARGEST:
         raise CellFault(TOO_LARGE)
     return number
 
@@ -177,7 +210,7 @@ def _date(dialect: Dialect, text: str) -> str:
         return text
     order = order_in(text)
     if dialect.dates is None and order:
-        raise OrderUnknown
+        raise DialectUnknown
     if dialect.dates and order in ORDERS and order != dialect.dates:
         first = f"the {ORDERS[dialect.dates]} stands first in dates, as an earlier one of the file or the query says"
         raise CellFault(f"{quoted_cell(text)} is no day where {first}: write all in one order.")

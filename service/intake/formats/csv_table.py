@@ -28,15 +28,16 @@ from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.intake.formats.csv_cells import (
     ColumnFault,
     ColumnReader,
-    OrderUnknown,
+    DialectUnknown,
     VectorReader,
+    Written,
     column_reader,
     named,
     number_reader,
 )
 from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, refused_at, width_of
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
-from service.intake.kinds.cells import CellFault, Names
+from service.intake.kinds.cells import CellFault, Names, quoted_cell
 from service.intake.kinds.rows import Named
 from service.intake.kinds.texts import as_rows, clean_text
 from service.remedies import DECIMAL, NEW_CLASSES, NEW_CLASSES_OF_FILE, NEW_VALUES, NEW_VALUES_OF_FILE
@@ -125,18 +126,22 @@ def _read(
             raise InvalidContent.at("", ONE_LINE) from None
         raise
     numbers = header.numbers(spec, meant)
-    dialect = with_decimal(dialect, meant.said, _cells(pieces, dialect, numbers))
-    reading = _Reading(header, spec, meant, model, limits, dialect)
+    looked = not dialect.is_plain  # where commas part cells, most files have no decimal in quotes
+    if looked:
+        dialect = with_decimal(dialect, meant.said, _cells(pieces, dialect, numbers))
+    written = Written(dialect, looked or meant.said.decimal is not None)
+    reading = _Reading(header, spec, meant, model, limits, written)
     try:
         reading.read(records)
-    except OrderUnknown:
+    except DialectUnknown:
+        dialect = with_decimal(dialect, meant.said, _cells(pieces, dialect, numbers))
         dialect = with_order(dialect, _cells(pieces, dialect, header.dates(spec)))
-        reading = _Reading(header, spec, meant, model, limits, dialect)
+        reading = _Reading(header, spec, meant, model, limits, Written(dialect))
         reading.read(islice(records_of(pieces, dialect), 1, None))
     if header.left_out and not _has_lines(pieces):
         raise InvalidContent.at("", ONE_LINE)
     table = reading.table()
-    if dialect.is_plain and len(header.names) == 1:  # nothing shows that commas would part cells
+    if dialect.is_usual and len(header.names) == 1:  # nothing shows that commas would part cells
         return replace(table, notes=[*table.notes, *_doubts(_cells(pieces, dialect, numbers))])
     return table
 
@@ -171,10 +176,10 @@ class _Reading:
     """Rows that were read so far, and those that wait to be read together."""
 
     def __init__(
-        self, header: Header, spec: Spec, meant: Meant, model: str, limits: BodyLimits, dialect: Dialect
+        self, header: Header, spec: Spec, meant: Meant, model: str, limits: BodyLimits, written: Written
     ) -> None:
         self._header, self._meant, self._model, self._spec, self._limits = header, meant, model, spec, limits
-        self._dialect = dialect
+        self._written, self._dialect = written, written.dialect
         self._table = spec if isinstance(spec, TableInput) else None
         self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
         self._gaps = gap_words_of(spec).union(meant.gaps)  # a query may name a thousand
@@ -199,24 +204,24 @@ class _Reading:
             if isinstance(self._spec, TextInput):
                 yield self._cells[name], partial(_add, self._texts, partial(_read_texts, self._spec, self._model))
                 return
-            reader: ColumnReader = VectorReader(self._columns, self._dialect)
+            reader: ColumnReader = VectorReader(self._columns, self._written)
             if self._table is not None:
                 names = self._names.get(place, {})
-                reader = column_reader(self._table.columns[place], names, self._columns, self._dialect)
+                reader = column_reader(self._table.columns[place], names, self._columns, self._written)
             yield self._cells[name], partial(_put, self._rows[:, place], reader)
 
     def _of_others(self) -> Iterator[tuple[int, Take]]:
         """The same of targets or labels, and of groups."""
         for k, name in enumerate(self._header.targets):
             if self._meant.word == TARGETS:
-                yield self._cells[name], partial(_put, self._goals[:, k], number_reader(self._dialect))
+                yield self._cells[name], partial(_put, self._goals[:, k], number_reader(self._written))
             else:
                 yield self._cells[name], partial(_add, self._labels, _Names("a label").read)
         if self._header.group is not None:
             yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group").read)
 
     def read(self, records: Iterable[tuple[int, list[str], int]]) -> None:
-        """Takes the rows of these records. Raises OrderUnknown, and for the first fault InvalidContent, Unguessable."""
+        """Takes the rows of these records. Raises DialectUnknown; for the first fault InvalidContent, Unguessable."""
         try:
             for line, cells, length in records:
                 self.add(line, cells, length)
@@ -287,7 +292,8 @@ class _Reading:
         more = self._header.left_out
         are = "are no columns" if len(more) > 1 else "is no column"
         left_out = f"{listed(more)} {are} of {self._model}, and left out." if more else ""
-        return [note for note in (self._dialect.sentence, left_out) if note]
+        wide = [f"Full-width digits are read as numbers, as in {quoted_cell(text)}." for text in self._written.wide]
+        return [note for note in (self._dialect.sentence, *wide, left_out) if note]
 
     def _check_whole(self, targets: Floats, first: int) -> None:
         """Raises InvalidContent for a row of which some targets are known and others not."""

@@ -16,6 +16,7 @@ from typing import Any
 from service.contract.names import LONGEST_NAME, clean_value
 from service.contract.tables import LARGEST_CELL, CategoryColumn, Column, DateColumn, NumberColumn, value_code
 from service.errors import InvalidContent
+from service.guessing.full_width import half_width
 from service.intake.kinds.numbers import word
 from service.intake.near import near_matches
 
@@ -95,8 +96,9 @@ def read_number(cell: Any) -> float:
 
 def text_for_number(text: str) -> str:
     """The sentence about a JSON text in the place of a number."""
-    if _PLAIN.fullmatch(text[:SHOWN]):
-        return f"{quoted_cell(text)} is text: a number is due, without quotes, or null where it is missing."
+    if _PLAIN.fullmatch(number := half_width(text[:SHOWN])):
+        due = "a number is due" if number == text[:SHOWN] else f"the number {number.strip()} is due"
+        return f"{quoted_cell(text)} is text: {due}, without quotes, or null where it is missing."
     return no_number(text)
 
 

@@ -123,7 +123,10 @@ def look(view: View) -> Answer:
         "whole": view.head.whole,
         "written": written(dialect, view.words),
         "classes": "" if measures or slip else _classes(counts, label, view.words),
-        "gaps": [view.words("make.gap", word=word, names=names) for word, names in looked.gaps.items()],
+        "gaps": [
+            *(view.words("make.gap", word=word, names=names) for word, names in looked.gaps.items()),
+            *(view.words("make.wide", names=[*looked.wide], cell=cell) for cell in [*looked.wide.values()][:1]),
+        ],
         "doubts": [
             view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
             for why, n, cell in [*slips, *doubts({"kind": form["kind"]}, inputs)]

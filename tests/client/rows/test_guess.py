@@ -220,7 +220,7 @@ def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -
         (["2026-11-29", ""], None),
         (["1.5", "2"], None),
     ]:
-        lines = "".join(f'"{cell}",{k},{"xy"[k % 2]}\n' for k, cell in enumerate(cells * 3))
+        lines = "".join(f'"{cell}",{k}.5,{"xy"[k % 2]}\n' for k, cell in enumerate(cells * 3))
         found = guess(("a,b,label\n" + lines).encode()).doubts
         assert found == (() if doubt is None else ((doubt[0], "a", doubt[1]),)), cells
         frame = pandas.DataFrame({"a": cells * 3, "label": ["x", "y", "x"] * len(cells)})
@@ -484,3 +484,50 @@ def test_what_cannot_be_guessed_is_asked(rows: Any, words: str) -> None:
 
 def test_an_image_of_pil_travels_as_a_png() -> None:
     assert list(plain([image()])[0]) == ["png"]
+
+
+@pytest.mark.parametrize("unknown", [6, 14])
+def test_a_word_that_many_cells_say_beside_amounts_is_a_gap(tmp_path: Path, unknown: int) -> None:
+    cells = [*map(str, range(20, 50 - unknown)), *["不明"] * unknown]
+    file = ("age,label\n" + "".join(f"{cell},{'xy'[k % 2]}\n" for k, cell in enumerate(cells))).encode()
+    (tmp_path / "people.csv").write_bytes(file)
+    told = files.guess(open_file(tmp_path / "people.csv"), None, None)
+    number = {"kind": "table", "columns": [{"name": "age", "kind": "number"}], "gaps": ["不明"]}
+    assert guess(file).input == told.body["input"] == number
+    assert '"不明" in "age" is taken for a gap: nothing is known there.' in told.lines
+
+
+def test_a_word_beside_few_different_numbers_may_be_a_value_and_is_asked_about(tmp_path: Path) -> None:
+    cells = ["1", "2", "3", "studio"] * 5
+    file = ("rooms,label\n" + "".join(f"{cell},{'xy'[k % 3 % 2]}\n" for k, cell in enumerate(cells))).encode()
+    (tmp_path / "flats.csv").write_bytes(file)
+    told = files.guess(open_file(tmp_path / "flats.csv"), None, None, "tsuika init flats flats.csv {}")
+    assert told.body["input"]["columns"] == [{"name": "rooms", "kind": "category"}]
+    said = 'most of its cells are numbers, and others say "studio". If nothing is known there, say so: '
+    assert any(said + "tsuika init flats flats.csv --gaps studio" in line for line in told.lines)
+    assert f'{said}gaps=["studio"] of a file' in guess(file).sentence
+    many = ["31.12.2026", "1.2.2026", "3.2.2026", "unknown"] * 5
+    dates = "day,label\n" + "".join(f"{cell},{'xy'[k % 3 % 2]}\n" for k, cell in enumerate(many))
+    assert 'most of its cells are dates, and others, such as "unknown", are none' in guess(dates.encode()).sentence
+
+
+def test_full_width_digits_are_numbers_in_whatever_form_rows_come_and_that_is_said(tmp_path: Path) -> None:
+    cells = ["１２", "－３．６", "5", "７"] * 5
+    file = ("a,b,label\n" + "".join(f"{c},{k % 7},{'xy'[k % 3 % 2]}\n" for k, c in enumerate(cells))).encode()
+    (tmp_path / "a.csv").write_bytes(file)
+    told = files.guess(open_file(tmp_path / "a.csv"), None, None)
+    frame = pandas.read_csv(io.BytesIO(file))
+    mixed = frame.assign(a=[12 if cell == "１２" else cell for cell in frame["a"]])
+    said = 'Full-width digits in "a" are read as numbers, as in "１２".'
+    for made in (guess(file), guess(frame), guess(mixed), guess(frame.to_dict("records"), frame["label"])):
+        assert made.input["columns"][0] == told.body["input"]["columns"][0] == {"name": "a", "kind": "number"}
+        assert said.replace("１２", "－３．６" if made == guess(mixed) else "１２") in made.sentence
+    assert said in told.lines
+    with pytest.raises(ValueError, match='The labels are texts of numbers, such as "１．５"'):
+        guess(frame[["b"]], [f"{k}５０．５" if k else "１．５" for k in range(20)])
+
+
+def test_classes_in_full_width_digits_stay_as_they_are() -> None:
+    file = "a,label\n" + "".join(f"{k % 7}.5,{'１２'[k % 3 % 2]}\n" for k in range(20))
+    made = guess(file.encode())
+    assert (set(made.classes), "Full-width" in made.sentence) == ({"１", "２"}, False)

@@ -34,7 +34,7 @@ SPEC = table_of(
     }
 )
 HEADER = "rooms,city,plan,key,booked,member"
-ROW = "2,Osaka,basic,k1,2026-11-29,true"
+ROW = "2.5,Osaka,basic,k1,2026-11-29,true"
 PRICE = Meant(NumberTarget(kind="number"), ("price",))
 NUMBERS = table_of({"a": "number", "b": "number"})
 
@@ -255,7 +255,7 @@ def test_the_first_fault_of_the_file_is_told() -> None:
 
 
 def test_no_matter_where_the_pieces_are_cut() -> None:
-    text = 'a,city,b\r\n"1\r\n","Zürich, ""am See""",2\r\n\r\n3,東京,4\r\n5,x,"6,5"\r\n'.encode()
+    text = 'a,city,b\r\n"1\r\n","Zürich, ""am See""",2\r\n\r\n3,東京,4.5\r\n5,x,"6,5"\r\n'.encode()
     spec = TableInput.model_validate(
         {
             "kind": "table",

@@ -13,14 +13,14 @@ import pytest
 from service.guessing.column_facts import input_of
 from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect
 from service.guessing.csv_facts import by_cells, facts_of
-from service.intake.formats.csv_cells import ColumnFault, number_reader
+from service.intake.formats.csv_cells import ColumnFault, Written, number_reader
 from service.intake.kinds.labels import NUMBER
 
 
 def taken(digits: str) -> None:
     for dialect in (PLAIN, Dialect(";", ",")):
         with pytest.raises(ColumnFault):
-            number_reader(dialect).read([digits])
+            number_reader(Written(dialect)).read([digits])
 
 
 def signed(digits: str) -> None:

@@ -158,7 +158,7 @@ def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
 def written(dialect: Dialect, words: Words) -> str:
     """How a file is written, where that is not as usual."""
     sentences = []
-    if not dialect.is_plain:
+    if not dialect.is_usual:
         mark, sign = (words(f"make.mark.{name}") for name in (MARKS[dialect.delimiter], SIGNS[dialect.decimal]))
         sentences.append(words("make.written", mark=mark, sign=sign))
     if dialect.dates:
