@@ -2,8 +2,8 @@
 
     python -m benchmarks.pages [--views N]
 
-The five acts of `tsuika demo` are learned by a real `tsuika serve`, which is then started again, twice: what pages need
-is loaded once the service is ready, so the first page is asked for the moment it is, and a second later. Seconds are
+The five acts of `tsuika demo` are learned by a real `tsuika serve`, which is then started again, twice: the
+first page is asked for the moment it is ready, beside what its workers load, and a second later. Seconds are
 those of a client that waits for the whole page, on a machine that does nothing else.
 """
 

@@ -238,7 +238,6 @@ class _Process:
         started.door.context.watcher.start()
         self._front.door, self._health.waiting_for = started.door, None
         log.info("ready")
-        loop.run_in_executor(None, started.door.load_pages)  # what the first page would wait for
         stopping = loop.create_task(stop.wait())
         await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(started, serving)
@@ -282,6 +281,7 @@ class _Process:
                 erasure.sweep(runtime)
         app = build(runtime, self._health)
         started = _Started(runtime, Dispatcher(app.state.context, app), worker)
+        started.door.warm()
         if freezes:
             runtime.live.after_load = freeze
             freeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, metadata, requires
 
 from packaging.requirements import Requirement
@@ -33,6 +34,15 @@ def declared() -> Iterator[tuple[str, str]]:
 
 def test_the_page_has_each_package_once_with_its_extra() -> None:
     assert sorted((name, extra) for name, extra, *_ in ROW.findall(PAGE)) == sorted(declared())
+
+
+def test_what_is_copied_is_what_its_author_published() -> None:
+    copied = re.findall(r"^\| [a-z]+ \| ([\d.]+) \| `([^`]+)` \|[^|]+\| `([0-9a-f]{64})` \|", PAGE, re.M)
+    assert [file for _, file, _ in copied] == ["service/web/static/htmx.min.js"]
+    for version, file, digest in copied:
+        content = (ROOT / file).read_bytes()
+        assert sha256(content).hexdigest() == digest
+        assert f'"{version}"'.encode() in content
 
 
 def test_each_has_a_licence_and_what_would_take_its_place() -> None:

@@ -12,10 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.routing import NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
@@ -49,9 +47,8 @@ from service.telemetry.requests import MODEL_ERRORS, NO_ROUTE, of_route
 from service.telemetry.tracing import Span
 from service.web.addresses import is_page
 from service.web.browser import key_to_read_by
-
-if TYPE_CHECKING:
-    from service.web.site import Site
+from service.web.rendering import warm
+from service.web.site import Site
 
 log = logging.getLogger("tsuika.requests")
 
@@ -72,8 +69,7 @@ class Dispatcher:
         self.context, self.app = context, app
         self.fast_path = FastPath(context)
         self._open = 0
-        self._site: Site | None = None
-        self._loading = threading.Lock()
+        self._site = Site(self, context.runtime.settings.max_body_bytes)
         self._then: asyncio.TimerHandle | None = None
 
     @property
@@ -94,17 +90,11 @@ class Dispatcher:
                 self._open -= 1
                 answer.end(span)
 
-    def load_pages(self) -> None:
-        """Imports the pages and makes ready what draws the first: once the service is ready, or one is asked for."""
-        with self._loading:
-            if self._site is None:
-                from service.web.rendering import warm
-                from service.web.site import Site
-
-                warm()
-                with suppress(NoMatchFound):  # looking for a name derives what each route's first call would wait for
-                    self.app.url_path_for("")
-                self._site = Site(self, self.context.runtime.settings.max_body_bytes)
+    def warm(self) -> None:
+        """Makes ready what the first page, and the first call of each route, would wait for."""
+        warm()
+        with suppress(NoMatchFound):  # looking for a name derives what each route's first call would wait for
+            self.app.url_path_for("")
 
     def _write_description_soon(self) -> None:
         """Somebody looks at pages, and may go on to that of all calls; no page waits for what it needs."""
@@ -150,9 +140,6 @@ class Dispatcher:
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
         if is_page(scope["path"]):
-            if self._site is None:
-                await run_in_threadpool(self.load_pages)
-            assert self._site is not None
             answer.site, answer.taken, answer.route = self._site, True, self._site.route_at(scope["path"])
             await self._site(scope, receive, answer.send)
             self._write_description_soon()

@@ -3,7 +3,7 @@
 A page is a client of the API, in this process. It asks `/v1/...` through the door that every request passes
 (`client.py`), with the key that its browser signed in with: access, limits, audit and idempotency are the API's, and no
 page has a rule of its own. So a page imports `service.contract`, `service.guessing` and `service.errors`, and nothing
-behind the API. The server imports pages once it is ready, beside its work.
+behind the API. The server imports pages before it is ready.
 
     addresses      which paths are pages: all that the server knows until it is ready
     frame          headers of every page, and the files that it loads
@@ -27,7 +27,8 @@ behind the API. The server imports pages once it is ready, beside its work.
                    itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods,
                    which said.py finds. Japanese has a space between its letters and Latin ones or digits, and none
                    beside full-width marks: `rendering` takes those out
-    static/        one stylesheet, one icon; scripts, where a page is better with one
+    static/        one stylesheet, one icon; scripts, where a page is better with one: htmx, as it is
+                   published, follows an update by the attributes of `parts.follows`
 
 **Add a page.**
 

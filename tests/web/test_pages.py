@@ -71,13 +71,13 @@ def test_every_page_lies_beneath_a_root_that_the_server_knows() -> None:
         assert not is_page(path)
 
 
-def test_nothing_of_the_pages_is_made_before_one_is_asked_for(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_all_calls_is_prepared_once_a_page_is_asked_for(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dispatch, "QUIET_SECONDS", 0.0)
     person.api.ok("GET", "/v1/models")
-    assert person.api.door._site is None
     assert "written_description" not in vars(person.api.door.app)
     person.looks("/")
-    assert person.api.door._site is not None
 
     def written() -> bool:
         person.api.runner.run(asyncio.sleep(0.01))  # timers are looked at while its event loop runs
@@ -211,7 +211,8 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     update = person.api.ok("POST", "/v1/models/digits/updates", sent)["id"]
     page = person.looks(f"/updates/{update}").text
     assert "It waits for its turn." in page
-    assert '<script src="/static/live.js" defer></script>' in page
+    assert '<script src="/static/htmx.min.js" defer></script>' in page
+    assert 'hx-trigger="every 1s, ' in page
     assert "An update is queued." in person.looks("/models/digits").text
     falls = {"phase": "training", "done": 2, "total": 9, "losses": [{"epoch": 2, "training": 0.213, "kept_back": None}]}
     with person.api.runtime.database.writing() as session:
@@ -237,7 +238,8 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     person.api.ok("POST", f"/v1/updates/{update}/cancel")
     ended = person.looks(f"/updates/{update}").text
     assert "It was cancelled." in ended
-    assert "live.js" not in ended
+    assert "htmx" not in ended
+    assert "hx-" not in ended
 
 
 def test_an_update_that_failed_says_why_and_is_found_however_old(

@@ -448,9 +448,7 @@ async def unread(*_: object) -> Message:
 
 @pytest.mark.parametrize("path", ["/new", "/models/stays/send", "/models/stays/predict"])
 def test_a_file_that_says_itself_that_it_is_too_large_is_refused_before_it_is_read(person: Person, path: str) -> None:
-    person.api.door.load_pages()
     site = person.api.door._site
-    assert site is not None
     headers = [(b"content-type", KIND.encode()), (b"content-length", b"2000000000"), (b"accept", b"text/html")]
     asked = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
     with pytest.raises(TooLarge, match="300,000 bytes"):

@@ -194,7 +194,7 @@ def test_an_update_is_followed_to_its_end(site: Server, http: httpx.Client, open
     for shown in (page, other):
         shown.goto(f"{site.url}/updates/{update}")
         shown.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
-    assert page.query_selector("#live") is None
+    assert page.query_selector("[hx-get]") is None
 
 
 def test_every_link_of_every_page_leads_somewhere(site: Server, open_page: Open) -> None:
