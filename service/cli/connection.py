@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from service.client import Client
 
 ANSWER_SECONDS = 30.0
+COMPLETION_SECONDS = 1.0
+"""So long a shell waits for names."""
 NAMES = ("/batches/", "/version")
 """Where a body names batches, or a version: what is refused there does not exist."""
 
@@ -58,16 +60,25 @@ def _url() -> str:
     return os.environ.get("TSUIKA_URL") or DEFAULT_URL
 
 
-def ask(path: str) -> dict[str, Any]:
+def ask(path: str, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
     """A GET that the client has no call for. -> the JSON of the answer; {} where it is a refusal"""
     import httpx
 
     from service.client.transport import key_header
 
     headers = key_header(os.environ.get("TSUIKA_KEY") or None)
-    answer = httpx.get(_url().rstrip("/") + path, headers=headers, timeout=ANSWER_SECONDS)
+    answer = httpx.get(_url().rstrip("/") + path, headers=headers, timeout=seconds)
     body: dict[str, Any] = answer.json() if answer.is_success else {}
     return body
+
+
+def models_that_begin(incomplete: str) -> list[str]:
+    """Names of models for a shell that completes one; none where the service does not answer at once."""
+    try:
+        items = ask("/v1/models?limit=1000", COMPLETION_SECONDS).get("items", [])
+    except Exception:  # a line that somebody types is no place for an error
+        return []
+    return [model["name"] for model in items if model["name"].startswith(incomplete)]
 
 
 def limit(name: str) -> float | None:

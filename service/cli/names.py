@@ -7,11 +7,17 @@ from typing import Annotated
 
 from typer import Argument
 
+from service.cli.connection import models_that_begin
 from service.cli.exits import WrongUsage
 
-ModelName = Annotated[str, Argument(metavar="MODEL", help="Name of the model.")]
+ModelName = Annotated[str, Argument(metavar="MODEL", help="Name of the model.", autocompletion=models_that_begin)]
 VersionName = Annotated[
-    str, Argument(metavar="MODEL[@VERSION]", help="Name of the model; @3, @live, @previous or an alias behind it.")
+    str,
+    Argument(
+        metavar="MODEL[@VERSION]",
+        help="Name of the model; @3, @live, @previous or an alias behind it.",
+        autocompletion=models_that_begin,
+    ),
 ]
 
 

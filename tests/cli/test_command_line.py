@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -108,6 +110,33 @@ def test_a_shell_completes_verbs_and_their_options() -> None:
     assert run(**asked, COMP_WORDS="tsuika verif").stdout.split() == ["verify"]
     asked["COMP_CWORD"] = "2"
     assert run(**asked, COMP_WORDS="tsuika fsck --rep").stdout.split() == ["--repair"]
+
+
+class _Models(BaseHTTPRequestHandler):
+    """A service that has two models and takes one key."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Bearer secret"
+        body = json.dumps({"items": [{"name": "digits"}, {"name": "rents"}]}).encode()
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_shell_completes_names_of_models_and_says_nothing_where_it_cannot() -> None:
+    asked = {"_TSUIKA_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        there = {**asked, "TSUIKA_URL": f"http://127.0.0.1:{server.server_port}"}
+        named = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
+        assert (named.stdout.split(), named.stderr) == (["digits"], "")
+        server.shutdown()
+    nobody = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
+    assert (nobody.stdout.strip(), nobody.stderr) == ("", "")
 
 
 def test_impossible_settings_are_exit_2_and_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
