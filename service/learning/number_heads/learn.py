@@ -27,7 +27,7 @@ from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
-from service.learning.number_heads.strength import NUMBER_ALPHAS, StrengthChoice, choose_strength
+from service.learning.number_heads.strength import NUMBER_ALPHAS, StrengthChoice, StrengthErrors, choose_strength
 from service.learning.run import Run
 from service.learning.update_data import Data
 
@@ -55,9 +55,9 @@ def learn_numbers(
     selected = data.grown(frozen.space).selected
     sources = {selected.sources[k] for k in np.unique(selected.source)} - {""}
     weighted = WeightedData(data, frozen.space, weights, selecting=bool(params.per_source) and len(sources) > 1)
-    solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
+    solved = _solve(weighted, params, chosen.alphas or alphas, run)
     outputs = grid.size if weighted.ledger.all.mass > 0 else 0
-    by_order = chosen.alpha is not None and not data.merged
+    by_order = chosen.alphas is not None and not data.merged
     reach = reach_of(selected, grid) if by_order else []
     exact = {"method": "ridge", "alpha": solved.strength.alpha, "prior": 1.0, "reach": reach}
     made = solved.version(frozen, data, weights, exact, outputs=outputs, classes=[], temperature=1.0)
@@ -116,11 +116,12 @@ class Solved(SolvedHeads[NumberHead]):
     strength: StrengthChoice
 
 
-def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:
+def _solve(weighted: WeightedData, params: ExactParams, alphas: StrengthErrors | Sequence[float], run: Run) -> Solved:
     space, ledger = weighted.space, weighted.ledger
     entry, grid = weighted.data.entry(space), grid_of(space)
     run.progress("solving", 0, 3)
-    strength = choose_strength(ledger.learn, ledger.select, grid.size, space.shift, alphas, run)
+    sums = ledger.learn, ledger.select, grid.size, space.shift
+    strength = alphas.choose(*sums, run) if isinstance(alphas, StrengthErrors) else choose_strength(*sums, alphas, run)
     alpha = strength.alpha
     run.progress("solving", 1, 3)
     served, out_of_fold = NumberHead.blank(grid.size, space.features), np.full((len(entry), grid.size), np.nan)
@@ -154,7 +155,7 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chos
         **chosen.decay.report(),
         **({"lifts_tested": chosen.errors} if chosen.errors else {}),
         **(
-            {"alphas_tested": {f"{alpha:g}": round(e, 6) for alpha, e in chosen.alphas.items()}}
+            {"alphas_tested": {f"{alpha:g}": round(e, 6) for alpha, e in chosen.alphas.errors.items()}}
             if chosen.alphas
             else {}
         ),

@@ -12,6 +12,7 @@ from service.learning.exact.params import ExactParams
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.last_errors import LastErrors, SettingsChoice, last_errors
+from service.learning.number_heads.strength import StrengthErrors
 from service.learning.update_data import Data
 
 LIFT_BATCHES = 16
@@ -21,13 +22,12 @@ streams left a lift that they wanted later (mean error +4 to +15 %); by 16, none
 
 @dataclass(frozen=True, eq=False)
 class StreamChoice:
-    """What a head is solved with. alpha: None where rows that are kept back choose it · errors: by lift, the mean of
-    |error| on the last batches, in units, where they were compared."""
+    """What a head is solved with. alphas: None where rows that are kept back alone choose the strength · errors: by
+    lift, the mean of |error| on the last batches, in units, where they were compared."""
 
     frozen: FrozenFeatures
     decay: DecayChoice
-    alpha: float | None = None
-    alphas: dict[float, float] | None = None
+    alphas: StrengthErrors | None = None
     errors: dict[str, float] | None = None
 
 
@@ -70,7 +70,7 @@ class _Chooser:
             frozen, errors = self._lifted(frozen)
             tested = self._tested(frozen) or tested
         choice = tested[0].choice()
-        return StreamChoice(frozen, choice.decay, choice.alpha, choice.alphas, errors or None)
+        return StreamChoice(frozen, choice.decay, StrengthErrors(choice.alphas, len(choice.errors)), errors or None)
 
     def _lifted(self, frozen: FrozenFeatures) -> tuple[FrozenFeatures, dict[str, float]]:
         """Chooses the lift: others than the base's must surely do better; the scaled vector alone, where it surely

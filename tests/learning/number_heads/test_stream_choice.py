@@ -13,6 +13,7 @@ from service.learning.number_heads import number_lift_choice as lift_choice
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units, number_head
 from service.learning.number_heads.last_errors import errors_by_alpha
 from service.learning.number_heads.number_out_of_fold import LeavingOut
+from service.learning.number_heads.strength import LEAST_RISE, StrengthErrors
 from tests.learning.number_streams import NumberStream, vector
 
 ALPHAS = (1e-2, 1e-1, 1.0)
@@ -84,6 +85,23 @@ def test_the_strength_is_the_one_that_answered_the_last_batches_best() -> None:
     kept_back = learned(6, lift="none", decay=1)
     assert "alphas_tested" not in kept_back.details
     assert kept_back.details["alpha"] < made.details["alpha"]  # rows of a week say too little of the next one
+
+
+def test_what_rows_kept_back_lose_by_a_strength_counts_as_one_batch_more() -> None:
+    stream = NumberStream(vector(2))
+    for t in range(3):
+        stream.learns(*weeks(t), lift="none", decay=1)
+    assert stream.checkpoint is not None
+    space = Space.of(stream.checkpoint)
+    ledger = stream.offered(*weeks(3)).grown(space)
+    sums = ledger.learn, ledger.select, 1, space.shift
+    kept = StrengthErrors({0.1: 1.0, 10.0: 1.0}, 1).choose(*sums).errors
+    lost = (kept[10.0] / kept[0.1]) ** 0.5 - LEAST_RISE
+    assert lost > 1.5, "they lie beside rows that were learned"
+    for won, batches, chosen in ((0.98, 1, 0.1), (0.9 / lost, 1, 10.0), (0.98, 100, 10.0), (0.9, 2, 0.1)):
+        assert StrengthErrors({0.1: 1.0, 10.0: won}, batches).choose(*sums).alpha == chosen, (won, batches)
+    nothing = Sums.empty(space.width)
+    assert StrengthErrors({0.1: 1.0, 10.0: 0.98}, 1).choose(ledger.learn, nothing, 1, space.shift).alpha == 10.0
 
 
 def test_a_strength_that_was_asked_for_is_kept() -> None:

@@ -41,7 +41,7 @@ from service.learning.evaluation.numbers.intervals import (
     levels_due,
 )
 from service.learning.evaluation.numbers.left_out import left_out_errors
-from service.learning.evaluation.numbers.measure_numbers import measure
+from service.learning.evaluation.numbers.measure_numbers import measure, settings_pay
 from service.learning.evaluation.numbers.number_answers import base_answers, candidate_answers
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past, Tested, still_learned
 from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
@@ -49,6 +49,7 @@ from service.learning.evaluation.numbers.number_memory import remember
 from service.learning.evaluation.numbers.number_report import left_out_outliers, number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.evaluation.version_answers import VersionAnswers
+from service.learning.exact.decay import LEAST_BATCHES
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space
@@ -93,6 +94,9 @@ class NumberContext(UpdateContext):
         base, learned, data, space = exam.base, exam.learned, exam.data, exam.space
         past = still_learned(self.past, frozenset(data.known_batches))
         assessment = _assessment(exam, self, past)
+        unpaid = not _settings_pay(assessment)
+        if unpaid:
+            exam, assessment = replace(exam, same=None), replace(assessment, same=None)
         exam.run.check()
         tested = [t for _, t in past]
         own = data.batch.take(distinct(exam.rows.batch))
@@ -101,7 +105,7 @@ class NumberContext(UpdateContext):
             yardsticks[RIDGE] = ridge
         scale = load_scale(data.input, learned.checkpoint.parts["scale"])
         beyond, numbering = far_off(scale, data.batch.inputs) if base is not None else ("", "")
-        measured = replace(measure(assessment), beyond=beyond, numbering=numbering)
+        measured = replace(measure(assessment), beyond=beyond, numbering=numbering, unpaid=unpaid)
         gate = judge_numbers(measured, self.policy)
         moved = self.expected or follows(measured, self.policy, gate) > 0
         unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))
@@ -181,6 +185,13 @@ def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessm
     if made.base is None:
         return made
     return replace(made, usual=usual_errors(recent(made), rows.ledger, space, own))
+
+
+def _settings_pay(assessment: NumberAssessment) -> bool:
+    """As `settings_pay`, which is asked while hardly more than this batch chooses them. Later several chose them, each
+    before it was learned: half-hourly demand's ninth week may well cost older ones more than it wins itself."""
+    tested = 1 + sum(len(memory.error) > 0 for _, memory in assessment.past)
+    return tested >= LEAST_BATCHES or settings_pay(assessment)
 
 
 def _novel(base: VersionAnswers | None, batch: Ints) -> Bools | None:

@@ -143,6 +143,21 @@ def _settings(assessment: NumberAssessment, k: int) -> float | None:
     return -rise.gain if rise is not None else None
 
 
+def settings_pay(assessment: NumberAssessment) -> bool:
+    """Whether what other settings alone lose on trusted rows is no more than an update may, or than they win on its own
+    rows: these no head has learned that answers here. Bad rows choose settings, too."""
+    base, same, rule = assessment.base, assessment.same, assessment.policy.forgets
+    if base is None or same is None:
+        return True
+    for k in range(assessment.grid.size):
+        lost = change(assessment, k, assessment.trusted_goals, base.on_trusted, same.on_trusted)
+        own = change(assessment, k, assessment.batch_goals, base.on_batch, same.on_batch)
+        won = -own.rise if own is not None else 0.0
+        if lost is not None and lost.rise > max(rule.max_rise, won) and lost.p < rule.p:
+            return False
+    return True
+
+
 def change(assessment: NumberAssessment, k: int, goals: Floats, before: Floats, after: Floats) -> Rise | None:
     """Mean |error| of number k on the rows that both answered. None where there is none. [n, k] each"""
     both = np.isfinite(before[:, k]) & np.isfinite(after[:, k])

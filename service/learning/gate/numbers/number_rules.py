@@ -18,6 +18,10 @@ LACKING = 0.2
 """Part of a batch that no head has seen which answers its own rows."""
 NEW_SOURCE = "Is it in their unit? If so, give it a model of its own, or a column that tells sources apart."
 FEW_FAR = "A few of its targets are far out: correct these rows, or take them out."
+UNPAID = (
+    "Other settings of its method do that without these rows, too: name those of the live version, such as `alpha`, "
+    "and learn them again."
+)
 OLD_ROWS = "Do these targets agree with those of older rows? If they do, send rows like the older ones along."
 
 
@@ -102,6 +106,8 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     remedy, figures = OLD_ROWS, dict[str, Figure]()
     if own_fell(number) and not just_moved(measured, number):  # said beforehand, it would pass
         remedy, figures = f"{OLD_ROWS} {MEANT}", {**MOVES}
+    if measured.unpaid:
+        remedy = f"{UNPAID} {remedy}"
     if measured.few_far:
         remedy, figures = FEW_FAR, {}
     elif measured.new_source:

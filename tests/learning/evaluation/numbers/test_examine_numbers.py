@@ -10,6 +10,7 @@ from service.contract import figures
 from service.contract.enums import Outcome, Verdict
 from service.contract.number_policy import NumberPolicy
 from service.contract.reports import AnyReport
+from service.contract.reports.facts import BESIDE_SETTINGS
 from service.contract.reports.number_report import NumberReport
 from service.contract.tables import value_code
 from service.contract.targets.number_target import ColumnYardstick
@@ -396,6 +397,22 @@ def test_a_version_fades_once_it_and_the_one_before_have_a_decay() -> None:
         said.append(next(rule.why for rule in gate.rules if rule.name == "forgets"))
     assert ["of batches that still count are too few" in why for why in said] == [False, False, False, True, False]
     assert [memory.figures[0].gain is not None for _, memory in stream.past] == [False, True, True, True, True]
+
+
+def test_a_strength_that_old_rows_lose_by_and_new_rows_do_not_win_by_excuses_nothing() -> None:
+    stream = Lineage(3)
+    for k in range(2):
+        stream.grow(*drawn(k), alpha=1e-3)
+    data = stream.offered(*drawn(2))
+    gate = stream.offer(data, alpha=10.0).report.gate
+    assert "forgets" in {rule.name for rule in gate.rules if rule.severity}
+    assert not any(BESIDE_SETTINGS in rule.why for rule in gate.rules)
+    little = stream.offer(data, alpha=3e-3).report.gate
+    assert little.outcome is Outcome.PASS
+    assert any(BESIDE_SETTINGS in rule.why for rule in little.rules)
+    stream.grow(*drawn(2), alpha=1e-3)
+    later = stream.offer(stream.offered(*drawn(3)), alpha=10.0).report.gate
+    assert any(BESIDE_SETTINGS in rule.why for rule in later.rules), "by then several batches have chosen"
 
 
 def test_rows_that_were_deleted_are_not_asked_for() -> None:

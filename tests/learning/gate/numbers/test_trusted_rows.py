@@ -14,11 +14,11 @@ from service.contract.reports.facts import BESIDE_SETTINGS
 from service.learning.data.rows import Floats
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.numbers.batch.figures import Figures
-from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered
+from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered, settings_pay
 from service.learning.evaluation.numbers.number_assessment import Tested
 from service.learning.gate.numbers.number_gate import judge_numbers
 from service.learning.gate.numbers.number_measurements import Rise, RiseSince
-from service.learning.gate.numbers.number_rules import slow_loss
+from service.learning.gate.numbers.number_rules import UNPAID, slow_loss
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, answers, farther, fired, memory_of, rows, why
 
 
@@ -228,6 +228,24 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     assert gained(better, 0) == pytest.approx((0.0, -0.2))
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
     assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
+
+
+def test_settings_excuse_no_loss_that_they_do_not_win_on_rows_of_the_batch(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    for same, pay in (
+        (answers(a, 1.5), False),
+        (answers(a, 1.5, own=0.9), False),
+        (answers(a, 1.5, own=0.4), True),
+        (answers(a, 1.04), True),
+        (answers(a, 0.8, own=1.5), True),
+    ):
+        assert settings_pay(replace(a, same=same)) is pay
+    assert settings_pay(a)
+    unpaid = judge_numbers(replace(measure(replace(a, candidate=answers(a, 1.5))), unpaid=True), stream.policy)
+    assert fired(unpaid)["forgets"] == "rejected"
+    assert UNPAID in why(unpaid, "forgets")
 
 
 def test_what_came_before_is_of_the_measure_of_the_whole_and_never_more_than_that(
