@@ -154,7 +154,7 @@ def judged_rows(entry: FeatureRows) -> tuple[Bools, Ints]:
     the places of those with their near-duplicates and groups"""
     single = np.flatnonzero(~parted(entry.marks, entry.folds))
     judged = np.zeros(len(entry), bool)
-    judged[single[places_in_bounds(entry.take(single))]] = True
+    judged[single[places_in_bounds(entry.bare().take(single))]] = True
     return judged, np.flatnonzero(near(entry.marks, entry.kin, judged))
 
 

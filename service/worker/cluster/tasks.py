@@ -91,16 +91,24 @@ class OnCluster:
                 ray.kill(helper)
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
-        """As a tree, whose partial sums stay on the nodes: this process gets the last one alone. Of neighbours a task
-        adds up as many as leave each CPU some."""
-        size = -(-len(items) // self._at_once)
-        parts = [items[k : k + size] for k in range(0, len(items), size)]
-        sums = [self._done(*asked) for asked in [self._ask(_added, function, add, part) for part in parts]]
+        """As a tree, whose partial sums stay on the nodes: this process gets the last one alone. A task adds up
+        neighbours from the front, the fewer the fewer are left, while this process adds up from the end."""
+        rest, asked, own = deque(items), list[tuple[Any, Callable[[], R]]](), list[R]()
+        others = Others([_CALL.remote] * self._at_once, CPU)
+        while rest:
+            for _ in range(others.room()):
+                size = -(-(len(rest) - 1) // (self._at_once + AHEAD))  # one is left to this process
+                if size:
+                    call = partial(_added, function, add, [rest.popleft() for _ in range(size)])
+                    asked.append((others.ask(call), call))
+            value = function(rest.pop())
+            own = [add(value, own[0]) if own else value]
+        sums = [self._done(*each) for each in asked]
         while len(sums) > 1:
             added = [self._ask(add, a, b) for a, b in zip(sums[::2], sums[1::2], strict=False)]
-            sums = [*(self._done(*asked) for asked in added), *sums[2 * len(added) :]]
-        value: R = _value(sums[0])
-        return value
+            sums = [*(self._done(*each) for each in added), *sums[2 * len(added) :]]
+        total: R = reduce(add, [*map(_value, sums), *own])
+        return total
 
     def _ask(self, function: Callable[..., R], *arguments: Any) -> tuple[Any, Callable[[], R]]:
         """Has a call made somewhere. -> a reference to its result, and the call, to be made here"""

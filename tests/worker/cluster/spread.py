@@ -129,6 +129,21 @@ def never_done(address: str, _: Path) -> None:
     assert cluster.total(doubled, range(20), add) == 380
 
 
+def where(number: int) -> list[tuple[int, int]]:
+    """The number, and the process that had it."""
+    return [(number, os.getpid())]
+
+
+def adds_up(address: str, _: Path) -> None:
+    """A sum of which this process and others make parts, in the order of the items."""
+    Attempt(address, 1).wait()
+    for count in (1, 2, 20):
+        made = OnCluster(2).total(where, range(count), add)
+        assert [number for number, _ in made] == list(range(count))
+        assert made[-1][1] == os.getpid()
+        assert count == 1 or made[0][1] != os.getpid()
+
+
 def has_gpus() -> None:
     """Lets this process have a GPU of its node's kind: the tests' device beside the CPU. Notes who looks at it."""
 

@@ -184,6 +184,13 @@ def test_parts_that_no_node_has_done_in_time_are_done_by_the_process_that_asks(h
 
 
 @pytest.mark.usefixtures("_variables")
+def test_a_sum_is_made_by_the_process_that_asks_and_by_others_in_the_order_of_its_parts(
+    head: Node, tmp_path: Path
+) -> None:
+    spread("adds_up", head, tmp_path / "made")
+
+
+@pytest.mark.usefixtures("_variables")
 def test_features_of_an_update_on_a_gpu_are_made_on_others_of_its_kind_too(tmp_path: Path) -> None:
     """GPUs that Ray counts, and that are none: their features are computed on the CPU."""
     (notes := tmp_path / "notes").mkdir()

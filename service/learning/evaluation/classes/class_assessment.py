@@ -178,7 +178,8 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     def distinct(self) -> ClassAssessment:
         """The assessment without repetitions of a row and label, near-duplicates among them: copies are right or
         wrong together and prove nothing."""
-        return self._take(distinct(self.trusted), distinct(self.batch))
+        batch = distinct(self.batch)  # in the order of the rows; their features may be many
+        return self._take(distinct(self.trusted), batch if len(batch) < len(self.batch) else slice(None))
 
     def uncopied(self) -> ClassAssessment:
         """The assessment without trusted rows of which the update brings a copy, under the same label, to learn from:
@@ -199,8 +200,9 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     @property
     def copied(self) -> Bools:
         """Trusted rows of which the update brings a copy with the same label to learn from."""
-        learned = self.batch.take((self.batch.folds >= SELECT_FOLD) | self.batch.lent)
-        codes, copied = learned.codes(self.trusted.names), np.zeros(len(self.trusted), bool)
+        batch, copied = self.batch.bare(), np.zeros(len(self.trusted), bool)
+        learned = batch.take((batch.folds >= SELECT_FOLD) | batch.lent)
+        codes = learned.codes(self.trusted.names)
         for k in np.unique(codes[codes >= 0]):
             of_class = self.trusted.labels == k
             copied[of_class] = shared(self.trusted.marks[of_class], learned.marks[codes == k])

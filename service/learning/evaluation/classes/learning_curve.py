@@ -46,13 +46,13 @@ def learning_curve(
 
     None where the update has no learning rows, each of its classes has many, or the features are too many.
     """
-    learning = entry.take(entry.folds > SELECT_FOLD)
+    learning = entry.bare().take(entry.folds > SELECT_FOLD)
     if not len(learning) or known.width > WIDEST:
         return None
     more, has = grown.learn, _rows(grown.learn)
     if all(has[name] >= ENOUGH for name in learning.present()):
         return None
-    less = known.learn.with_rows(learning.take(learning.folds <= SOME_FOLDS))
+    less = known.learn.with_rows(entry.take((entry.folds > SELECT_FOLD) & (entry.folds <= SOME_FOLDS)))
     had = _rows(less)
     judged = FeatureRows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
     judged = judged.take(distinct(judged))
