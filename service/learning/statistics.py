@@ -21,15 +21,25 @@ SURELY = 0.05
 """Chance below which something is no luck, where no policy sets another."""
 
 
-def at_least(k: int, n: int, p: float) -> float:
-    """P(Bin(n, p) >= k): how likely chance alone gives k or more of n."""
-    from scipy.special import bdtrc  # a process that only serves does without it
+def at_least(k: int, n: int, p: float, tested: float = 0) -> float:
+    """P(Bin(n, p) >= k): how likely chance alone gives k or more of n.
+
+    tested: rows on which p was measured, if it is not known better than that; then any share that those rows might show
+    as p is as likely as its density (beta-binomial): of few rows many more are no wonder.
+    """
+    from scipy.special import bdtrc, betaln, gammaln  # a process that only serves does without it
 
     if k <= 0:
         return 1.0
     if k > n or p <= 0:
         return 0.0
-    return 1.0 if p >= 1 else float(bdtrc(k - 1, n, p))
+    if p >= 1:
+        return 1.0
+    if not tested:
+        return float(bdtrc(k - 1, n, p))
+    some, a, b = np.arange(k, n + 1), p * tested, (1 - p) * tested
+    ways = gammaln(n + 1) - gammaln(some + 1) - gammaln(n - some + 1)
+    return float(np.exp(ways + betaln(some + a, n - some + b) - betaln(a, b)).sum())
 
 
 def wilson(k: int, n: int) -> Interval | None:

@@ -36,6 +36,16 @@ def test_tail_equals_the_sum_over_all_outcomes() -> None:
                 assert at_least(k, n, p) == pytest.approx(brute)
 
 
+def test_a_share_that_few_rows_show_makes_more_no_wonder() -> None:
+    """Polya's urn, by hand: 2 red and 18 black balls, each drawn one returned with another of its colour."""
+    assert at_least(2, 2, 0.1, tested=20) == pytest.approx(2 / 20 * 3 / 21)
+    assert at_least(1, 2, 0.1, tested=20) == pytest.approx(1 - 18 / 20 * 19 / 21)
+    assert at_least(5, 12, 0.05, tested=26) > 0.003 > 5 * at_least(5, 12, 0.05)
+    assert at_least(30, 100, 0.2, tested=1e9) == pytest.approx(at_least(30, 100, 0.2), rel=1e-4)
+    assert at_least(0, 5, 0.1, 20) == 1
+    assert at_least(6, 5, 0.1, 20) == 0
+
+
 def test_tail_stays_exact_far_out() -> None:
     assert at_least(40, 40, 0.03) == pytest.approx(0.03**40)
 

@@ -186,6 +186,7 @@ class ClassEvidence(Fact):
     confident: int
     conflicts: int
     expected: float = Field(description="Share of conflicts that trusted rows and the other classes make one expect.")
+    tested: float = Field(default=0.0, description="Rows that this share rests on; 0: no limit.")
     toward: dict[str, int] = Field(default={})
 
 

@@ -26,6 +26,12 @@ MOST_ROWS = 2000
 MOST_CELLS = 2**22
 """Scores, one a row and class, beyond which it does not either: fewer rows where classes are thousands."""
 STEPS = 30
+DRAWN = 4.0
+"""What shares count is drawn to nothing as by a normal prior of standard deviation 1 / 2: this is 1 / variance.
+
+On 50 rows kept back it is hardly known, and common classes are answered too often. On 11 draws of churn, credit and
+HMDA of 550 to 1,500 rows and one of churn in its own order (600, 900) the log loss on test rows was 0.011 more to 0.004
+less than without, 0.002 more on average; accuracy of the latter rose from 0.761 to 0.786 and from 0.777 to 0.795."""
 NEWTON_STEPS, FARTHEST = 8, 8.0
 """Steps of the fit of both, and the most times that its 1 / temperature may be that of the temperature alone."""
 
@@ -63,16 +69,19 @@ def fit_temperature(
 
 
 def fit(logits: Floats, columns: Ints, weight: Floats, shares: Floats) -> Calibration:
-    """Fits both, with log_share / temperature in [0, 1]. weight [n]: how many rows each stands for · shares [C]: of all
-    rows, by class. Newton's method from the temperature alone: the loss is convex in 1 / temperature and the other."""
+    """Fits both, with log_share / temperature in [0, 1], where few rows draw it to 0 (`DRAWN`). weight [n]: how many
+    rows each stands for · shares [C]: of all rows, by class. Newton's method from the temperature alone: the loss is
+    convex in 1 / temperature and the other."""
     rows, logs = _Rows.of(logits, columns, weight), np.log(np.where(shares > 0, shares, 1.0))
     alone = rows.relative / fit_temperature(logits, columns, STEPS, weight)
     moves, at = np.stack([alone, np.broadcast_to(logs, alone.shape)]), np.array([1.0, 0.0])
+    drawn = np.array([0.0, DRAWN / len(columns)])
     for _ in range(NEWTON_STEPS):
         p = rows.probabilities(at[0] * moves[0] + at[1] * moves[1])
         slope, means = ((p - rows.target) * moves).sum(2) @ rows.weight, (p * moves).sum(2)
         curve = np.einsum("nc,inc,jnc,n->ij", p, moves, moves, rows.weight, optimize=True)
-        step = np.linalg.lstsq(curve - (means * rows.weight) @ means.T, slope, rcond=1e-9)[0]
+        curve += np.diag(drawn) - (means * rows.weight) @ means.T
+        step = np.linalg.lstsq(curve, slope + drawn * at, rcond=1e-9)[0]
         at = np.clip(at - step, (1 / FARTHEST, 0), (FARTHEST, 1))
     temperature = fit_temperature(logits, columns, STEPS, weight, at[1] * logs)
     return Calibration(temperature, temperature * float(at[1]))

@@ -19,7 +19,7 @@ from service.learning.exact.decay import DecayChoice
 from service.learning.exact.frozen_features import FrozenFeatures
 from service.learning.exact.out_of_fold import judged_out_of_fold
 from service.learning.exact.params import ExactParams
-from service.learning.exact.solve import ABSENT, Head
+from service.learning.exact.solve import ABSENT, Head, gains
 from service.learning.exact.solver import Estimator, Fitted, Solver
 from service.learning.exact.source_heads import PULLS, TOO_FEW, SourceHeads, own_out_of_fold, source_heads
 from service.learning.exact.weighted_data import WeightedData
@@ -130,16 +130,21 @@ def _without(
     base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, solved: Solved, run: Run
 ) -> Checkpoint | None:
     """What the settings of this version make of all rows but the update's own, where they are not those of the base;
-    shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are.
+    shared heads alone. Strength and lift are settings of tables, whose strengths go up to ten and answer common classes
+    more, the larger they are; what shares count is one of all inputs.
 
     None, too, where the batch has the classes in other shares than the rows before it: wrong labels choose settings."""
     tables = isinstance(weighted.data.input, TableInput)
     earlier = earlier_with_new_settings(base, made, weighted) if tables else None
+    of_shares = base is not None and earlier is None and _by_shares(base, made)
+    if base is None or not len(weighted.data.batch) or not (earlier or of_shares):
+        return None
+    rows = earlier or weighted.earlier_ledger
+    before_it = dict(zip(rows.all.classes, rows.all.n.tolist(), strict=True))
+    if not before_it or same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
+        return None
     if earlier is None:
-        return None
-    before_it = dict(zip(earlier.all.classes, earlier.all.n.tolist(), strict=True))
-    if same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
-        return None
+        return _moved(base, rows, solved.log_share)
     known = tuple(name for name in made.classes if name in earlier.all.classes)
     fitted, shift = solved.fitted, weighted.space.shift
     estimator = Estimator(fitted.solver, fitted.alpha, shift, known, run, solved.log_share)
@@ -147,6 +152,27 @@ def _without(
     head = [BlockLayout(rows=(0, len(known)), columns=(0, weighted.space.width), part="head.0")]
     layout = made.layout.model_copy(update={"classes": list(known), "head": head, "sources": []})
     return Checkpoint(layout, {**made.parts, **parts}, made.learned)
+
+
+def _by_shares(base: Checkpoint, made: Checkpoint) -> bool:
+    """Whether a class's share counts otherwise than in the base. From 0 it goes to what rows kept back make of it, once
+    they are enough, and common classes are answered more from one update to the next."""
+    before, now = base.layout.exact, made.layout.exact
+    return before is not None and now is not None and before.log_share != now.log_share
+
+
+def _moved(base: Checkpoint, earlier: Ledger, log_share: float) -> Checkpoint:
+    """The base, in whose shared heads a class's share of all rows before the update counts so much."""
+    exact, parts = base.layout.exact, dict(base.parts)
+    assert exact is not None
+    for part, sums in (("head.0", earlier.all), ("judge", earlier.unjudged)):
+        at = [k for k, name in enumerate(base.classes) if name in sums.classes]
+        bias = base.parts[part]["bias"].clone()
+        more = gains([base.classes[k] for k in at], sums, log_share - exact.log_share)
+        bias[at] += torch.from_numpy(more).to(bias.dtype)
+        parts[part] = {**base.parts[part], "bias": bias}
+    layout = base.layout.model_copy(update={"exact": exact.model_copy(update={"log_share": log_share}), "sources": []})
+    return Checkpoint(layout, parts, base.learned)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,10 +101,10 @@ def _settled(
     rule, rows, alike = policy.disputes, evidence.confident, evidence.toward.get(opened.suggested, 0)
     facts: dict[str, Any] = {"update": opened.update_id, "class_": opened.class_, "suggested": opened.suggested}
     facts |= {"source": source, "sure": rows}
-    p = at_least(alike, rows, evidence.expected)
+    p = at_least(alike, rows, evidence.expected, evidence.tested)
     if independent and rows >= policy.contradicts_class.min_rows and p < policy.contradicts_class.p:
         return Settled(verdict="confirmed", rows=alike, p=p, **facts)
     if rows >= rule.min_rows and evidence.conflicts < rule.max_share * rows:
-        p = at_least(evidence.conflicts, rows, evidence.expected)
+        p = at_least(evidence.conflicts, rows, evidence.expected, evidence.tested)
         return Settled(verdict="refuted", rows=evidence.conflicts, p=p, **facts)
     return None

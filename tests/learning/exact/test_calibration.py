@@ -41,6 +41,23 @@ def test_what_shares_count_is_found_on_rows_of_which_rare_classes_keep_more() ->
     assert with_absent.log_share == pytest.approx(found.log_share)
 
 
+def test_few_rows_do_not_make_shares_count_in_full() -> None:
+    rng, shares = np.random.default_rng(0), np.array([0.7, 0.3])
+    logits = rng.normal(size=(4000, 2))
+    classes = (logits + 0.8 * np.log(shares) + rng.gumbel(size=logits.shape)).argmax(1)
+
+    def counts(rows: int) -> float:
+        some = slice(None, rows)
+        found = fit(logits[some], classes[some], np.ones(rows), shares)
+        return found.log_share / found.temperature
+
+    # of 60 rows each stands for 60 copies: they say the same, but are no more evidence of another order
+    copies = np.tile(np.arange(60), 60)
+    sure = fit(logits[copies], classes[copies], np.ones(3600), shares)
+    assert 0 < counts(60) < 0.8 * sure.log_share / sure.temperature
+    assert counts(4000) == pytest.approx(0.8, rel=0.15)
+
+
 def test_a_few_rows_that_are_all_right_do_not_make_it_sure() -> None:
     right = np.arange(60) % 3
     temperature = fit_temperature(np.eye(3)[right], right)

@@ -7,8 +7,8 @@ al. (2018), backward transfer Lopez-Paz and Ranzato (2017).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,10 +30,12 @@ FAINT = math.exp(-30)
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers to n rows. probabilities [n, C], one column a class; a row of NaN was not judged."""
+    """Answers to n rows. probabilities [n, C], one column a class; a row of NaN was not judged. gained [C]: how much of
+    the logarithm of each class's probability is what its share counts; None: nothing."""
 
     classes: tuple[str, ...]
     probabilities: Floats
+    gained: Floats | None = None
 
     @cached_property
     def judged(self) -> Bools:
@@ -67,12 +69,22 @@ class Answers:
 
     def margins(self, rows: Rows) -> Floats:
         """How far each row's label is above the best other class, as the logarithm of their scores' ratio, cut off at
-        +-30; NaN where not judged, and of labels that have no column. rows [n] -> [n]"""
+        +-30; NaN where not judged, and of labels that have no column. Without what shares count, which is a setting:
+        it raises common classes above rare ones. rows [n] -> [n]"""
+        if self.gained is not None:
+            return self.even().margins(rows)
         codes = rows.codes(self.classes)
         known = self.judged & (codes >= 0)
         own = np.where(known, self.probabilities[np.arange(len(codes)), codes], np.nan) if self.classes else self.scores
         other = np.where(self.best == codes, self._second, self.scores)
         return np.asarray(np.log(np.maximum(own, FAINT) / np.maximum(other, FAINT)), np.float64)
+
+    def even(self) -> Answers:
+        """The answers without what shares count; their order and ratios alone are of use."""
+        if self.gained is None:
+            return self
+        kept, (rows, columns) = np.exp(-self.gained), self.probabilities.shape
+        return Answers(self.classes, matrix(rows, columns, lambda some: np.asarray(self.probabilities[some] * kept)))
 
     def names(self) -> list[str]:
         """The answer to each row; "" where not judged."""
@@ -95,13 +107,18 @@ class Answers:
         keep = [k for k, name in enumerate(self.classes) if name in wanted]
         large = len(parts(*self.probabilities.shape)) > 1
         if large and keep == list(range(len(keep))):  # a view, and no second table
-            return Answers(self.classes[: len(keep)], self.probabilities[:, : len(keep)])
-        return Answers(tuple(self.classes[k] for k in keep), self.probabilities[:, keep])
+            return Answers(self.classes[: len(keep)], self.probabilities[:, : len(keep)], self._gained(keep))
+        return Answers(tuple(self.classes[k] for k in keep), self.probabilities[:, keep], self._gained(keep))
+
+    def _gained(self, columns: list[int]) -> Floats | None:
+        return None if self.gained is None else self.gained[columns]
 
     def take(self, which: Bools | Ints | slice) -> Answers:
         """The answers to the rows of a mask, of an index array or of a slice, in that order."""
         every = np.arange(len(self.probabilities))
-        return self if np.array_equal(every[which], every) else Answers(self.classes, self.probabilities[which])
+        if np.array_equal(every[which], every):
+            return self
+        return Answers(self.classes, self.probabilities[which], self.gained)
 
 
 def base_answers(version: VersionAnswers) -> ExamAnswers[Answers]:
@@ -113,9 +130,9 @@ def candidate_answers(version: VersionAnswers, learned: Learned) -> ExamAnswers[
     """Trusted rows by the head that never saw a judging fold, the batch by heads that never saw the row; NaN where
     there is none."""
     if learned.out_of_fold is not None:
-        return ExamAnswers(_trusted(version), own_answers(learned))
+        return ExamAnswers(_trusted(version), replace(own_answers(learned), gained=_gained(version)))
     served = _batch(version)
-    return ExamAnswers(_trusted(version), Answers(served.classes, version.rows.unlearned(served.probabilities)))
+    return ExamAnswers(_trusted(version), replace(served, probabilities=version.rows.unlearned(served.probabilities)))
 
 
 def own_answers(learned: Learned) -> Answers:
@@ -137,12 +154,6 @@ def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) 
     return Answers(classes, matrix(rows, columns, lambda some: _probabilities(logits[some] / temperature)))
 
 
-def without_shares(answers: Answers, rows: Mapping[str, float], power: float) -> Answers:
-    """The answers, each class's probability divided by its rows to this power; their order alone is of use."""
-    counted = np.array([max(rows.get(name, 0.0), 1.0) for name in answers.classes])
-    return Answers(answers.classes, answers.probabilities / counted**power)
-
-
 def _trusted(version: VersionAnswers) -> Answers:
     return _answers(version, len(version.rows.trusted), version.trusted_outputs())
 
@@ -154,7 +165,18 @@ def _batch(version: VersionAnswers) -> Answers:
 def _answers(answered: VersionAnswers, rows: int, logits: Outputs) -> Answers:
     """Answers to so many rows whose logits are given a few at a time."""
     classes, temperature = answered.version.classes, answered.version.layout.temperature
-    return Answers(classes, matrix(rows, len(classes), lambda some: _probabilities(logits(some) / temperature)))
+    probabilities = matrix(rows, len(classes), lambda some: _probabilities(logits(some) / temperature))
+    return Answers(classes, probabilities, _gained(answered))
+
+
+def _gained(answered: VersionAnswers) -> Floats | None:
+    """`Answers.gained` of a version: of an exact head that counts shares."""
+    layout, sums = answered.version.layout, answered.rows.ledger.unjudged
+    if layout.exact is None or not layout.exact.log_share:
+        return None
+    learned = dict(zip(sums.classes, sums.n.tolist(), strict=True))
+    rows = np.array([max(learned.get(name, 0.0), 1.0) for name in answered.version.classes])
+    return np.asarray(layout.exact.log_share / layout.temperature * np.log(rows / rows.max()))
 
 
 def _probabilities(logits: Logits) -> Logits:

@@ -102,7 +102,7 @@ class Correctness:
             "batch": self.batch,
             "row": self.row,
             "right": self.right.astype(np.uint8),
-            **({} if self.margin is None else {"margin": self.margin}),
+            **({} if self.margin is None else {"even_margin": self.margin}),
             "names": np.frombuffer(names, np.uint8).copy(),
         }
 
@@ -116,7 +116,7 @@ class Correctness:
             np.asarray(arrays["batch"], np.int32),
             np.asarray(arrays["row"], np.int32),
             np.asarray(arrays["right"]).astype(bool),
-            np.asarray(arrays["margin"], np.float16) if "margin" in arrays else None,
+            np.asarray(arrays["even_margin"], np.float16) if "even_margin" in arrays else None,
             *more,
         )
 

@@ -41,7 +41,8 @@ class Evidence:
     """Masks over the batch's rows [n], and the counts of its familiar rows of known classes. `known`: rows of a known
     class · `familiar`: rows of any class that are like what was seen · `conflict`: known, familiar, and another label.
 
-    `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes.
+    `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes, and
+    `tested`: how many trusted rows in this mix would tell it as well.
     `classes`: rows that the base confidently calls c, and how many of them carry another label.
     """
 
@@ -50,6 +51,7 @@ class Evidence:
     conflict: Bools
     expected: float
     classes: Mapping[str, ClassEvidence]
+    tested: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -83,6 +85,7 @@ def weigh(
         familiar=familiar,
         conflict=counted & ~answers.right(batch),
         expected=_expected(trusted, base.on_trusted, batch.take(counted)),
+        tested=_tested(trusted, batch.take(counted)),
         classes=_by_class(_Sure.of(trusted, base.on_trusted, ledger, policy), batch, base.on_batch, counted),
     )
 
@@ -93,6 +96,13 @@ def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
         return 0.0
     rows, wrong = Counter(trusted.counts()), Counter(trusted.take(~base.right(trusted)).counts())
     return sum(n * (wrong[c] + 1) / (rows[c] + 2) for c, n in counted.counts().items()) / len(counted)
+
+
+def _tested(trusted: Rows, counted: Rows) -> float:
+    """Trusted rows in the batch's mix of classes whose share of mistakes would vary as much as that sum does."""
+    rows, mix = trusted.counts(), counted.counts()
+    varies = sum((n / len(counted)) ** 2 / (rows.get(c, 0) + 2) for c, n in mix.items())
+    return 1 / varies if varies else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +128,12 @@ class _Sure:
         """Share of some rows that are wrong, careful where they are few."""
         return float((self.counts[rows & self.wrong].sum() + 1) / (self.counts[rows].sum() + 2))
 
-    def expected(self, name: str) -> float:
-        """Share of sure answers of a class that are wrong, drawn to that of all sure answers."""
+    def expected(self, name: str) -> tuple[float, float]:
+        """Share of sure answers of a class that are wrong, drawn to that of all sure answers, and of how many rows."""
         sure = (self.called == name) & self.sure
         wrong, rows = self.counts[sure & self.wrong].sum(), self.counts[sure].sum()
-        return float((wrong + SURE_ROWS * self.usual(self.sure)) / (rows + SURE_ROWS))
+        share = float((wrong + SURE_ROWS * self.usual(self.sure)) / (rows + SURE_ROWS))
+        return share, float(sure.sum() + SURE_ROWS)
 
 
 def _by_class(trusted: _Sure, batch: Rows, base: Answers, counted: Bools) -> dict[str, ClassEvidence]:
@@ -136,19 +147,21 @@ def _by_class(trusted: _Sure, batch: Rows, base: Answers, counted: Bools) -> dic
         of_class = called == name
         toward = Counter(labels[of_class & (labels != name)])
         others = ~of_class & (called != max(toward, key=lambda label: toward[label], default=name))
-        expected = trusted.expected(name)
-        elsewhere = ((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS)
+        elsewhere = float(((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS))
+        expected, tested = max(trusted.expected(name), (elsewhere, float(others.sum() + SURE_ROWS)))
         classes[name] = ClassEvidence(
             confident=int(of_class.sum()),
             conflicts=toward.total(),
-            expected=float(max(expected, elsewhere)),
+            expected=expected,
+            tested=tested,
             toward=dict(toward.most_common()),
         )
     return classes
 
 
 def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvidence]:
-    """Counts of several batches as one; the expected share is weighted by rows. Slow poison shows only here."""
+    """Counts of several batches as one; the expected share is weighted by rows, and rests on the most that one of them
+    had: trusted rows stay. Slow poison shows only here."""
     total: dict[str, ClassEvidence] = {}
     for batch in batches:
         for name, new in batch.items():
@@ -158,6 +171,7 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
                 confident=rows,
                 conflicts=old.conflicts + new.conflicts,
                 expected=(old.expected * old.confident + new.expected * new.confident) / rows if rows else new.expected,
+                tested=max(old.tested, new.tested),
                 toward=dict(Counter(old.toward) + Counter(new.toward)),
             )
     return total

@@ -23,7 +23,6 @@ from service.learning.evaluation.classes.class_answers import (
     older_answers,
     own_answers,
     softmax,
-    without_shares,
 )
 from service.learning.evaluation.classes.class_assessment import (
     ClassAssessment,
@@ -137,16 +136,9 @@ def _fair(exam: Exam, policy: GatePolicy) -> Exam:
     Both answer without what shares count: what favours common classes costs that mean, and is a trade all the same."""
     if exam.before is None or exam.same is None or _of_other_kind(exam) or not len(exam.rows.trusted):
         return exam
-    before, same = (evenly(a).right(exam.rows.trusted) for a in (exam.before, exam.same))
+    before, same = (base_answers(a).on_trusted.even().right(exam.rows.trusted) for a in (exam.before, exam.same))
     lost = mean_drop(exam.rows.trusted, before, same) > policy.forgets.max_masked_drop
     return replace(exam, same=None) if lost else exam
-
-
-def evenly(version: VersionAnswers) -> Answers:
-    """Answers to trusted rows, without what its scores gain by classes' shares."""
-    answers, layout, learned = base_answers(version).on_trusted, version.version.layout, version.rows.ledger.unjudged
-    power = layout.exact.log_share / layout.temperature if layout.exact else 0.0
-    return without_shares(answers, dict(zip(learned.classes, learned.n.tolist(), strict=True)), power)
 
 
 def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:

@@ -162,6 +162,7 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         rows=evidence.rows,
         conflicts=evidence.conflicts,
         expected=evidence.expected,
+        tested=evidence.tested,
         labels=len(np.unique(batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service.contract.reports.class_report import ClassEvidence
 from service.learning.gate.wrong_columns import ColumnSlips
-from service.learning.statistics import Agreement, Narrowed, Paired
+from service.learning.statistics import Agreement, Narrowed, Paired, at_least
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Reconciliation:
 class Contradiction:
     """The update's familiar rows of known classes against the base.
 
-    `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
+    `expected`: share of conflicts that the base's own mistakes would give, and `tested`: trusted rows that this rests
+    on, 0: no limit. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
     them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
     `strange_learner`: a head of those, where they are most and can show a rule. `called`: labels of the rows by what
@@ -86,6 +87,11 @@ class Contradiction:
     strange_others: int = 0
     strange_learner: Agreement | None = None
     called: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    tested: float = 0.0
+
+    def by_chance(self, conflicts: int, rows: int) -> float:
+        """Chance that of so many of its rows as many or more are conflicts, were they as usual."""
+        return at_least(conflicts, rows, self.expected, self.tested)
 
     @property
     def excess(self) -> float:

@@ -128,8 +128,8 @@ def one_class(batch: Contradiction | None, policy: GatePolicy) -> tuple[str, str
         return None
     n, back = pairs[answer, label], batch.called.get(label, {})
     alone = (
-        at_least(batch.conflicts - n, batch.rows, batch.expected) >= USUAL
-        and at_least(sum(back.values()) - back.get(label, 0), sum(back.values()), batch.expected) >= USUAL
+        batch.by_chance(batch.conflicts - n, batch.rows) >= USUAL
+        and batch.by_chance(sum(back.values()) - back.get(label, 0), sum(back.values())) >= USUAL
     )
     return (answer, label, n) if alone else None
 
@@ -156,7 +156,7 @@ def _disputed(batch: Contradiction, policy: GatePolicy, counts: Counts) -> dict[
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(counts(e, policy)[0], e.confident, e.expected) for c, e in tested.items()}
+    chance = {c: at_least(counts(e, policy)[0], e.confident, e.expected, e.tested) for c, e in tested.items()}
     guilty = [c for c, e in tested.items() if _over(e, policy, counts) and chance[c] < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
@@ -180,7 +180,7 @@ def _conflicts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]
 
 
 def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything | DisagreesBroadly) -> bool:
-    return batch.excess >= rule.min_excess and at_least(batch.conflicts, batch.rows, batch.expected) < rule.p
+    return batch.excess >= rule.min_excess and batch.by_chance(batch.conflicts, batch.rows) < rule.p
 
 
 def _passing(

@@ -126,6 +126,20 @@ def test_a_margin_is_the_own_score_above_the_best_other() -> None:
     assert np.isnan(Answers((), np.zeros((2, 0))).margins(rows("ab"))).all()
 
 
+def test_margins_leave_out_what_shares_count() -> None:
+    """Common classes stand above rare ones by their shares alone."""
+    gained = np.log(np.array([0.9, 0.1]))
+    scores = np.array([[0.6, 0.4], [0.3, 0.7]])
+    shared = scores * np.exp(gained)
+    counted = Answers(("a", "b"), shared / shared.sum(1, keepdims=True), gained)
+    alone = Answers(("a", "b"), scores)
+    labels = rows("ab")
+    assert counted.margins(labels) == pytest.approx(alone.margins(labels))
+    assert counted.take(np.array([1])).over("ab").even().best.tolist() == [1]
+    assert counted.best.tolist() == [0, 0]
+    assert counted.over("a").gained == pytest.approx(gained[:1])
+
+
 def test_bits_survive_a_shard() -> None:
     kept = Correctness.of(rows("aab", "bat_ä"), np.array([1, 0, 1], bool), ("a", "b"))
     again = Correctness.load({name: torch.from_numpy(a) for name, a in kept.arrays().items()})

@@ -10,7 +10,15 @@ from service.contract.reports.class_report import ClassEvidence
 from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers
-from service.learning.evaluation.classes.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
+from service.learning.evaluation.classes.evidence import (
+    SURE_ROWS,
+    dispute,
+    learnable,
+    pooled,
+    reconcile,
+    suspects,
+    weigh,
+)
 from service.learning.evaluation.classes.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
@@ -160,11 +168,26 @@ def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
 
 
 def test_pooled_counts_add_up_and_weigh_expectations() -> None:
-    one = {"a": ClassEvidence(confident=10, conflicts=2, expected=0.1, toward={"b": 2})}
+    one = {"a": ClassEvidence(confident=10, conflicts=2, expected=0.1, tested=26, toward={"b": 2})}
     two = {"a": ClassEvidence(confident=30, conflicts=4, expected=0.02, toward={"b": 3, "c": 1})}
     both = pooled([one, two, {}])["a"]
     assert (both.confident, both.conflicts, both.toward) == (40, 6, {"b": 5, "c": 1})
     assert both.expected == pytest.approx((10 * 0.1 + 30 * 0.02) / 40)
+    assert both.tested == 26, "trusted rows stay, so those of two batches are no more"
+
+
+def test_what_is_usual_rests_on_so_many_rows_as_the_scarcest_classes_of_the_batch_show(ledger: Ledger) -> None:
+    batch = cloud("bat_1", 300, 4)
+    answers = ExamAnswers(answered(ledger, ledger.exam), answered(ledger, batch))
+    trusted = ledger.exam.counts()
+    usual = weigh(ledger.exam, batch, answers, ledger, POLICY)
+    few = ledger.exam.take(
+        np.concatenate([np.flatnonzero(ledger.exam.labels == k)[: 3 if k else None] for k in range(3)])
+    )
+    scarce = weigh(few, batch, ExamAnswers(answered(ledger, few), answers.on_batch), ledger, POLICY)
+    assert usual.tested == pytest.approx(sum(trusted.values()) + 2 * 3, rel=0.1)
+    assert scarce.tested < len(few) - 3, "six of 25 stand for two of three classes"
+    assert all(e.tested >= SURE_ROWS for e in (*usual.classes.values(), *scarce.classes.values()))
 
 
 def test_a_head_of_the_batch_alone_finds_rules_and_only_rules() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from service.contract.enums import Outcome
-from service.contract.inputs import Architecture
+from service.contract.inputs import Architecture, VectorInput
 from service.contract.reports.facts import GateReport
 from service.learning.data.rows import Rows
 from service.learning.evaluation.classes.class_answers import base_answers
 from service.learning.evaluation.classes.class_assessment import Correctness
-from service.learning.evaluation.classes.examine_classes import ClassContext, evenly
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import OTHER_SETTINGS, Exam
 from service.learning.gate.classes.class_measurements import ALL
 from service.learning.method import Learned
@@ -22,6 +22,7 @@ from service.learning.run import Run
 from service.learning.update import learn
 from tests.learning.memory_data import MemoryData
 from tests.learning.table_streams import SHOP, class_rows, shop
+from tests.updating import make_rows
 
 FIRST, NEXT = class_rows("bat_0", shop(80)), class_rows("bat_1", shop(40, seed=1))
 
@@ -51,6 +52,31 @@ def test_a_table_learned_with_another_strength_has_that_strength_without_the_bat
             second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
         )
     assert learned(1)[1].without is None
+
+
+def test_what_shares_count_is_a_setting_of_tables_and_of_vectors() -> None:
+    """Where rows kept back become enough, it is fitted, and common classes are answered more; no row of the batch did
+    that."""
+    random = np.random.default_rng(0)
+    labels = [("rare", "common")[int(k)] for k in random.random(900) < 0.8]
+    inputs = (random.normal(size=(900, 4)) + np.array([[name == "rare"] for name in labels])).astype(np.float32)
+    spec, how = VectorInput(kind="vector", size=4), resolve({"name": "ridge", "lift": "none", "alpha": 1})
+    first, then = (
+        make_rows(f"bat_{k}", inputs[at], labels[at], b"folds") for k, at in enumerate((slice(300), slice(300, 900)))
+    )
+    base = learn(None, MemoryData(spec, Architecture(), [], first), *how, Run()).checkpoint
+    data = MemoryData(spec, Architecture(), [first], then)
+    made = learn(base, data, *how, Run())
+    assert made.without is not None
+    assert base.layout.exact.log_share == 0 < made.checkpoint.layout.exact.log_share
+    rows = data.ledger(ClassContext(live=1).space(base, made.checkpoint, data))
+    shares = np.array([rows.all.n[rows.all.classes.index(name)] for name in base.classes]) / rows.all.mass
+    gained = made.checkpoint.layout.exact.log_share * np.log(shares)
+    for part in ("weight", "bias"):
+        moved = made.without.parts["head.0"][part].numpy() - base.parts["head.0"][part].numpy()
+        np.testing.assert_allclose(moved, gained if part == "bias" else 0, atol=1e-5)
+    again = MemoryData(spec, Architecture(), [first, then], make_rows("bat_2", inputs[:0], [], b"folds"))
+    assert learn(made.checkpoint, again, *how, Run()).without is None, "nothing is compared where no row comes"
 
 
 def test_settings_that_were_chosen_anew_are_noted_of_what_goes_live_alone() -> None:
@@ -88,7 +114,7 @@ def test_what_shares_count_is_no_part_of_what_settings_cost_the_mean_over_the_cl
         layout = without.layout.model_copy(update={"exact": exact})
         version = rows.answered_by(replace(without, layout=layout, parts={**without.parts, "judge": moved}))
         best = base_answers(rows.answered_by(without)).on_trusted.best
-        assert np.array_equal(evenly(version).best, best) == same
+        assert np.array_equal(base_answers(version).on_trusted.even().best, best) == same
 
 
 def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:

@@ -326,6 +326,22 @@ def scattered(conflicts: int, confident: int = 39, expected: float = 0.02) -> Cl
     return ClassEvidence(confident=confident, conflicts=conflicts, expected=expected, toward=toward)
 
 
+def test_what_few_trusted_rows_make_usual_is_no_sure_limit() -> None:
+    """Of a young model six trusted rows or so show how often it is wrong where it is sure."""
+    few = ClassEvidence(confident=12, conflicts=5, expected=0.05, tested=26, toward={"3": 5})
+    all_wrong = few.model_copy(update={"conflicts": 12, "toward": {"3": 12}})
+    for of_class, fires in (
+        (few, {}),
+        (few.model_copy(update={"tested": 0.0}), {3: Severity.HELD}),
+        (all_wrong, {3: Severity.HELD}),
+    ):
+        batch = Contradiction(100, 5, 0.05, 2, classes={"8": of_class}, reconciliation=SAME_INPUTS)
+        assert fired(Measured(live=2, contradiction=batch)) == fires
+    broadly = against(24, expected=0.08)
+    assert 4 in fired(broadly)
+    assert not fired(replace(broadly, contradiction=replace(broadly.contradiction, tested=40.0)))
+
+
 def test_conflicts_that_agree_on_no_other_class_are_a_dispute_where_they_are_most() -> None:
     assert not fired(contradicting(scattered(18)))
     assert set(fired(contradicting(scattered(18).model_copy(update={"toward": {"5": 18}})))) == {3}
