@@ -339,6 +339,22 @@ def test_a_contradicted_class_is_named_with_its_labels() -> None:
         assert says in said, said
 
 
+def test_where_more_contradict_than_usual_the_class_that_decides_alone_is_named() -> None:
+    called = {"cat": {"cat": 10, "dog": 16}, "dog": {"dog": 70, "cat": 4}}
+    contradiction = Contradiction(100, 20, 0.04, 2, called=called)
+    both = replace(contradiction, called={"cat": {"cat": 10, "dog": 10}, "dog": {"dog": 70, "cat": 10}})
+    for of, named in ((contradiction, True), (both, False)):
+        gate = judge(Measured(live=7, contradiction=of), POLICY)
+        assert ('16 of them say "dog" where it answers "cat", and the others are no' in gate.why) == named
+        made = report(batch={"conflicts": 20, "familiar": 100, "expected": 0.04}).model_copy(update={"gate": gate})
+        said = verdict_sentence(Verdict.HELD, 8, 7, made, JA)
+        assert said.startswith("保留：100 行中 20 行がバージョン 7 と食い違います（通常は 4 行ほど）。")
+        words = (
+            "そのうち 16 行のラベルは「dog」ですが、バージョン 7 の答えは「cat」です。ほかの行は通常と変わりません。"
+        )
+        assert (words in said) == named
+
+
 def test_wrong_columns_are_named_with_what_they_hold() -> None:
     for slips, says in (
         (ColumnSlips(200, {}, {"age": "rate", "rate": "age"}, {}), "列「age」、「rate」が入れ替わっているようです。"),

@@ -111,14 +111,19 @@ def on_purpose(batch: Contradiction | None, policy: GatePolicy) -> bool:
 
 
 def one_class(batch: Contradiction | None, policy: GatePolicy) -> tuple[str, str, int] | None:
-    """The class whose rows under one other name are all that is unusual where so many contradict that rule 1 or 2 may
-    fire: its name, the other one, and how many these are. None where rules 3 and 4 would not hold them.
+    """As `_alone`, where so many contradict that rule 1 or 2 may fire.
 
     Where a class is most of a batch, no head of the batch alone tells which of its rows were renamed, as if labels were
     shuffled. But shuffled ones contradict the answers to other classes, too, that of the other name among them.
     """
     if batch is None or not (needs_learner(batch, policy) or _stands_out(batch, policy.contradicts_everything)):
         return None
+    return _alone(batch, policy)
+
+
+def _alone(batch: Contradiction, policy: GatePolicy) -> tuple[str, str, int] | None:
+    """The class whose rows under one other name are all that is unusual: its name, the other one, and how many these
+    are. None where rules 3 and 4 would not hold them."""
     pairs = {(answer, label): n for answer, of in batch.called.items() for label, n in of.items() if label != answer}
     disputes = unexcused(batch, policy)
     if not pairs or (shifted(batch, policy) and not disputes):
@@ -305,7 +310,11 @@ def _disagrees(batch: Contradiction, measured: Measured, policy: GatePolicy) -> 
     if passing := _passing(measured, batch, policy.disagrees_broadly, policy):
         return passing
     remedy = "Look at the listed rows, then promote it or retract the batch."
-    return Finding(_counted(measured, batch), batch.excess, limit, Severity.HELD, remedy)
+    what, figures = _counted(measured, batch), dict[str, Figure]()
+    if found := _alone(batch, policy):
+        what = f"{what} {_said_of(found)}"
+        figures = dict(zip(("class", "label", "alike"), found, strict=True))
+    return Finding(what, batch.excess, limit, Severity.HELD, remedy, figures=figures)
 
 
 def disagrees_broadly(measured: Measured, policy: GatePolicy) -> Finding:
@@ -343,9 +352,12 @@ def _of_one_class(measured: Measured, batch: Contradiction, policy: GatePolicy) 
     found = one_class(batch, policy)
     if found is None:
         return ""
-    answer, label, n = found
-    of_them = f'{n:,} of them say "{label}" where it answers "{answer}", and the others are no more than usual.'
-    return f"{_counted(measured, batch)} But {of_them}"
+    return f"{_counted(measured, batch)} But {_said_of(found)}"
+
+
+def _said_of(alone: tuple[str, str, int]) -> str:
+    answer, label, n = alone
+    return f'{n:,} of them say "{label}" where it answers "{answer}", and the others are no more than usual.'
 
 
 def _shifted(batch: Contradiction) -> str:
