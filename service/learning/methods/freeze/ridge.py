@@ -21,8 +21,8 @@ z_k  = w_k' h + b_k + g log(n_k / n),    p = softmax(z / T)
   whose squared error, weighed as above, is within a tenth of the least, the smallest is taken; on tables the best.
 - T and g are fitted to the log loss of these rows kept back, once they are 50. Each row stands for its part of all
   learned rows of its class, so scores are right for rows that come in the shares that were learned. g / T is 0 to 1,
-  and drawn to 0 as by a normal prior of standard deviation 1 / 2: 50 rows hardly show it. g is 0 unless `prior` is
-  fitted, as it is by default.
+  and drawn to 0 while they are few, as by a normal prior of standard deviation sqrt(rows / 200). g is 0 unless `prior`
+  is fitted, as it is by default.
 - With `discriminants` those of lda are added to z, in the unit in which both set the class means apart as far.
 
 What it rests on, sums of h h' and of h by class, are integers. So w does not depend on the order in which rows and
