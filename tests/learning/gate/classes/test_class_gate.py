@@ -339,7 +339,8 @@ def test_what_few_trusted_rows_make_usual_is_no_sure_limit() -> None:
         assert fired(Measured(live=2, contradiction=batch)) == fires
     broadly = against(24, expected=0.08)
     assert 4 in fired(broadly)
-    assert not fired(replace(broadly, contradiction=replace(broadly.contradiction, tested=40.0)))
+    unsure = Contradiction(100, 24, 0.08, 10, learner=LEARNABLE, reconciliation=SAME_INPUTS, tested=40.0)
+    assert not fired(Measured(live=2, contradiction=unsure))
 
 
 def test_conflicts_that_agree_on_no_other_class_are_a_dispute_where_they_are_most() -> None:
