@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 
 from service.guessing.csv_dialect import Dialect, sign_of
 
@@ -12,7 +11,6 @@ TAB = "\t"
 """Where it parts cells, either sign begins decimals, as in fields of their own."""
 EXACT = 2**53
 """Whole numbers below it are exact."""
-MINUS = "\u2212"
 MONTHS = (
     ("jan",),
     ("feb",),
@@ -37,11 +35,6 @@ _DECIMAL_COMMA = re.compile(r"\d,\d")
 _SHORT = re.compile(r"(\d{1,2})([./-])\s*(\d{1,2})\2\s*(\d\d|\d{4})\b", re.ASCII)
 _DAY_NAMED = re.compile(r"(\d{1,2})\.?\s+([^\W\d_]{3,9})\.?,?\s+(\d\d|\d{4})\b")
 _MONTH_NAMED = re.compile(r"([^\W\d_]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})\b")
-
-
-def as_typed(text: str) -> str:
-    """A number or a date in digits and marks of a keyboard."""
-    return unicodedata.normalize("NFKC", text).replace(MINUS, "-")
 
 
 def typed_number(text: str) -> str:

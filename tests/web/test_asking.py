@@ -227,7 +227,7 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     page = unescape(person.sends(path, path, **typed).text)
     assert '{"nights": 3, "city/ward": "Osaka", "booked": "2026-11-30", "member": true}' in page
     assert '"nights": null' in unescape(person.sends(path, path, **{**typed, "column-0": ""}).text)
-    for field, wrong in (("column-0", "three"), ("column-1", "Nara"), ("column-2", "yesterday")):
+    for field, wrong in (("column-0", "three"), ("column-0", "10²"), ("column-1", "Nara"), ("column-2", "yesterday")):
         refused = person.sends(path, path, **{**typed, field: wrong})
         assert refused.status_code == 422
         assert f'id="{field}-fault"' in refused.text

@@ -13,6 +13,7 @@ from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorI
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.guessing.csv_dialect import Dialect, SaidDialect, with_decimal, with_order
+from service.guessing.full_width import half_width
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of, words_in
@@ -20,7 +21,7 @@ from service.web.kinds import kind_of
 from service.web.pages.answers import Answers
 from service.web.pages.data.send import WRITTEN, asks_gaps, unreadable
 from service.web.pages.data.send import beside as beside_file
-from service.web.typed_rows import TAB, as_typed, number_of, numbers_of, typed_date, typed_number
+from service.web.typed_rows import TAB, number_of, numbers_of, typed_date, typed_number
 from service.web.view import Answer, Route, Shown, View
 
 MOST_COLUMNS = 200
@@ -64,8 +65,8 @@ class Cell:
         """What stands in it; digits and marks of numbers and dates may be full-width ones."""
         text = form.get(self.field, "").strip()
         if self.kind == "number":
-            return typed_number(as_typed(text))
-        return typed_date(as_typed(text)) if self.kind == "date" else text
+            return typed_number(half_width(text))
+        return typed_date(half_width(text)) if self.kind == "date" else text
 
     def read(self, typed: str, dialect: Dialect) -> Any:
         """What was typed as JSON has it, None where nothing was."""
@@ -186,7 +187,7 @@ def question(model: Model, form: Mapping[str, str]) -> dict[str, Any]:
         raise Unreadable("predict.nothing")
     if isinstance(model.input, VectorInput) and typed[0] not in "[{":
         try:
-            numbers = [numbers_of(line, model.input.size) for line in as_typed(typed).splitlines()]
+            numbers = [numbers_of(line, model.input.size) for line in half_width(typed).splitlines()]
         except ValueError:
             raise Unreadable("predict.decimal_comma") from None
         if any(None in line for line in numbers):
