@@ -21,10 +21,10 @@ from service.registry.callers.actor import acting
 from service.registry.ids import new_id
 from service.registry.rows import same_rows
 from service.registry.rows.arrival import Arrival
-from service.registry.sql.conditions import RETRACTED, THERE, WAITING
+from service.registry.sql.conditions import RETRACTED, STANDING, THERE, WAITING
 from service.registry.sql.database import among, clock
 from service.registry.sql.shown import moment, shown
-from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
+from service.registry.sql.tables import Batch, Deployment, Dispute, Model, NamedBatch, Update, Version
 from service.remedies import MERGE, RETRACT, listed
 
 AT_ONCE = 500
@@ -346,11 +346,18 @@ def resource_of(model: Model, batch: Batch, **known: Any) -> resources.Batch:
 
 
 def judged_by(session: Session, model: Model, batch: Batch) -> list[Version]:
-    """The versions whose reports judge the rows of the batch as their own, and are still there, newest first."""
+    """The versions whose reports judge the rows of the batch as their own, and are still there, newest first: of those
+    that went live, the live one and older ones, if it is among them, else all; where none did, those that were stopped.
+    """
     ids = _named_by(session, [batch.id])[batch.id]
     made = select(Version).where(Version.update_id.in_(ids))
     newest_first = session.scalars(made.order_by(Version.number.desc()))
-    return [v for v in newest_first if v.report is not None and batch.id in v.learned]
+    judged = [v for v in newest_first if v.report is not None and batch.id in v.learned]
+    promoted = select(Deployment.version_id).where(Deployment.model_id == model.id, STANDING)
+    went_live = set(session.scalars(promoted.where(Deployment.version_id.in_([v.id for v in judged]))))
+    of_live = [v for v in judged if v.id in went_live]
+    places = [k for k, v in enumerate(of_live) if v.id == model.live_version_id]
+    return of_live[places[0] if places else 0 :] or judged
 
 
 def _target_summary(batch: Batch) -> resources.TargetSummary | None:

@@ -18,7 +18,7 @@ from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import unpack_batch
 from service.learning.data.sides import Folding, settle
 from service.registry import models, updates
-from service.registry.sql.tables import Batch, Update, Version
+from service.registry.sql.tables import Batch, Deployment, Model, Update, Version
 from service.storage.artifacts import model_area
 from service.web.catalogue.said import said as spoken
 from tests.api.conftest import Api, pointers
@@ -345,11 +345,13 @@ def test_rows_that_were_deleted_or_erased_cannot_be_corrected(api: Api, batch: s
     assert correct(api, "bat_1", {"0": "b"}).status_code == 404
 
 
+SUSPECT = {"row": 0, "label": "a", "suggested": "b", "score": 0.9, "alike": 0}
+
+
 def judged(api: Api, batch: str, rows: int, **facts: Any) -> None:
     """A version that learned the batch, whose report names so many of its rows, and one of another batch."""
     make_version(api.runtime, learned=[batch])
-    named = {"row": 0, "label": "a", "suggested": "b", "score": 0.9, "alike": 0}
-    suspects = [{**named, "batch": "bat_0"}, *({**named, "batch": batch, "row": row} for row in range(rows))]
+    suspects = [SUSPECT | {"batch": "bat_0"}, *(SUSPECT | {"batch": batch, "row": row} for row in range(rows))]
     reported(api, {"suspect_rows": suspects}, **facts)
 
 
@@ -392,6 +394,24 @@ def test_rows_that_a_version_named_stay_listed_once_a_later_one_names_none(api: 
     assert f"{MODEL}/batches/{batch}/corrections" in page["remedy"]
     assert ([row["row"] for row in page["items"]], page["version"]) == ([0, 1], 1)
     assert "Version 2 learned the batch later and names no row of it." in page["note"]
+
+
+def test_a_batch_that_is_live_is_judged_by_the_version_that_went_live_and_not_by_a_held_one(
+    api: Api, batch: str
+) -> None:
+    path = f"{MODEL}/batches/{batch}/suspects"
+    for promote in (False, True, False):
+        make_version(api.runtime, learned=[batch], promote=promote)
+    with api.runtime.database.writing() as session:
+        for version in session.query(Version):
+            version.report = {"batch": {"suspect_rows": [SUSPECT | {"batch": batch, "row": version.number}]}}
+            session.get_one(Update, version.update_id).method = {"name": "ridge"}
+    page = api.ok("GET", path)
+    assert (page["version"], [row["row"] for row in page["items"]]) == (2, [2])
+    with api.runtime.database.writing() as session:
+        session.query(Deployment).delete()
+        session.query(Model).one().live_version_id = None
+    assert api.ok("GET", path)["version"] == 3, "none went live"
 
 
 def test_where_no_row_of_a_corrected_batch_was_judged_the_note_says_so(api: Api, batch: str) -> None:

@@ -66,6 +66,12 @@ def test_what_is_rejected_for_its_rows_is_taken_back_first_and_made_live_last() 
         ("learn", "Learn it again: labels changed on purpose"),
         ("promote", "Make it live…"),
     ]
+    for verdict in (Verdict.HELD, Verdict.SUPERSEDED):
+        of = _stopped(report(fires=rule("wrong_columns", severity=Severity.HELD)), verdict, outdated=True)
+        steps = [step.to.rpartition("/")[2] for step in next_steps(of, EN)]
+        assert (steps[0], steps[-2:]) == ("retract", ["promote", "promote"]), (
+            "rows at fault are not learned again first"
+        )
     assert [at for at, _ in stopped("forgets", Verdict.REJECTED)] == [BATCH, "send", "retract", "promote"]
 
 

@@ -49,8 +49,9 @@ LARGEST_BYTES = 64 * 2**20
 )
 def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Response:
     """Rows that most likely carry a wrong label, the likeliest first, or a target far from what was expected, the
-    farthest first. They are of the report of the last version that learned the batch and lists rows of it, at most 100
-    of an update. `POST .../corrections` gives them other labels or targets, or takes them out."""
+    largest error first (of several numbers a row: beside what is usual of each). They are of the report of the last
+    version that learned the batch and lists rows of it, of those that went live if any did, at most 100 of an
+    update. `POST .../corrections` gives them other labels or targets, or takes them out."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         sent = batches.get(session, record, batch)

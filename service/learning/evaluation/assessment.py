@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.data.rows import FeatureRows, Ints, Rows, lookup
+from service.learning.evaluation.gaps import RowNames
 from service.learning.gate.wrong_columns import ColumnSlips
 
 Policy = TypeVar("Policy")
@@ -42,7 +43,7 @@ class Assessment(Generic[Policy, Answered, Past]):
     `live`: number of the base · `past`: what the lineage remembers · `sound`: weights are finite and load again ·
     `challenges`: base and candidate learned the same rows, so all in which they differ is by their settings ·
     `expected`: its sender says that labels, or targets, of known inputs change on purpose · `columns`: what is wrong
-    with columns of B.
+    with columns of B · `gaps`: rows of B of which hardly anything is known (`mostly_gaps`).
     """
 
     policy: Policy
@@ -57,6 +58,7 @@ class Assessment(Generic[Policy, Answered, Past]):
     challenges: bool = False
     expected: bool = False
     columns: ColumnSlips | None = None
+    gaps: RowNames = frozenset()
 
     @property
     def before(self) -> ExamAnswers[Answered] | None:

@@ -36,6 +36,7 @@ from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
 from service.learning.evaluation.classes.measure_classes import measure, new_rows
+from service.learning.evaluation.gaps import RowNames, among
 from service.learning.gate.classes.class_gate import judge
 from service.learning.gate.classes.class_measurements import Contradiction, Harm, Measured, Since
 from service.learning.gate.classes.contradiction_rules import on_purpose, reconcilable, unexcused
@@ -243,13 +244,14 @@ def _batch_evidence(
     assessment: ClassAssessment, evidence: Evidence | None, contradiction: Contradiction | None
 ) -> BatchEvidence:
     own, confident = assessment.candidate.on_batch, assessment.policy.familiar.confident
-    left_out = left_out_suspects(assessment.batch, own, confident)
-    surely = suspects(assessment.batch, own, unlike_the_rest(assessment.batch, own, UNLIKELY), confident)
+    gaps = assessment.gaps
+    left_out = left_out_suspects(assessment.batch, own, confident, gaps)
+    surely = suspects(assessment.batch, own, unlike_the_rest(assessment.batch, own, UNLIKELY), confident, gaps)
     if not evidence or not contradiction or not assessment.base:
         return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(surely))
     answers, conflict = assessment.base.on_batch, evidence.conflict
     alike = clusters(assessment.batch, answers, evidence, assessment.ledger.unjudged) if assessment.ledger else None
-    listed = suspects(assessment.batch, answers, conflict, confident, alike)
+    listed = suspects(assessment.batch, answers, conflict, confident, gaps, alike)
     known = {(row.batch, row.row) for row in listed}
     left_out = [row for row in left_out if (row.batch, row.row) not in known]
     shown = sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS]
@@ -271,9 +273,9 @@ def _batch_evidence(
     )
 
 
-def left_out_suspects(batch: Rows, own: Answers, confident: float) -> list[SuspectRow]:
+def left_out_suspects(batch: Rows, own: Answers, confident: float, gaps: RowNames) -> list[SuspectRow]:
     """Rows whose label heads contradict that learned all else. own: the answers of these heads to the batch."""
-    return suspects(batch, own, unlike_the_rest(batch, own), confident)
+    return suspects(batch, own, unlike_the_rest(batch, own), confident, gaps)
 
 
 def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
@@ -309,7 +311,10 @@ def _notes(
             f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
         )
     confident = assessment.policy.familiar.confident
-    surely = int((evidence.conflict & (assessment.base.on_batch.scores >= confident)).sum()) if assessment.base else 0
+    surely = 0
+    if assessment.base is not None:
+        told = evidence.conflict & ~among(assessment.batch, assessment.gaps)
+        surely = int((told & (assessment.base.on_batch.scores >= confident)).sum())
     if surely:
         rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely:,} rows carry", "them")
         shown, less = listed

@@ -20,6 +20,7 @@ from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Ro
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers, standing_for
 from service.learning.evaluation.classes.familiarity import is_familiar
+from service.learning.evaluation.gaps import RowNames, among
 from service.learning.exact.solve import Head
 from service.learning.gate.classes.class_measurements import Reconciliation
 from service.learning.ledger.ledger import Ledger
@@ -226,12 +227,18 @@ def _answers(head: Head, rows: FeatureRows, shift: int) -> Answers:
 
 
 def suspects(
-    batch: Rows, base_on_batch: Answers, conflict: Bools, confident: float, alike: Ints | None = None
+    batch: Rows,
+    base_on_batch: Answers,
+    conflict: Bools,
+    confident: float,
+    gaps: RowNames = frozenset(),
+    alike: Ints | None = None,
 ) -> list[SuspectRow]:
     """Lists the rows that most likely carry a wrong label: first those that lie close to others with the same label,
-    `alike` so many; then those that the base is sure are of another class, the surest first."""
+    `alike` so many; then those that the base is sure are of another class, the surest first. Of `gaps` none is listed.
+    """
     scores, close = base_on_batch.scores, np.zeros(len(batch), np.int64) if alike is None else alike
-    listed = np.flatnonzero(conflict & ((scores >= confident) | (close > 0)))
+    listed = np.flatnonzero(conflict & ((scores >= confident) | (close > 0)) & ~among(batch, gaps))
     names, labels = base_on_batch.names(), batch.label_names()
     return [
         SuspectRow(

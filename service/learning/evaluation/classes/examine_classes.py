@@ -47,6 +47,7 @@ from service.learning.evaluation.context import (
     counts_of,
     usual_rows,
 )
+from service.learning.evaluation.gaps import mostly_gaps
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
 from service.learning.exact.params import USUAL_PRIOR
@@ -121,7 +122,8 @@ class ClassContext(UpdateContext):
             return candidate
         report = candidate.report
         assert isinstance(report, Report)
-        listed = left_out_suspects(data.batch, own_answers(learned), self.policy.familiar.confident)
+        gaps = mostly_gaps(data)
+        listed = left_out_suspects(data.batch, own_answers(learned), self.policy.familiar.confident, gaps)
         return replace(candidate, report=with_batch(report, suspect_rows=listed))
 
 
@@ -174,6 +176,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         stuck=exam.learned.stuck,
         expected=context.expected,
         columns=column_slips(exam.data, context.policy.wrong_columns) if base else None,
+        gaps=mostly_gaps(exam.data),
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
         other_kind=_of_other_kind(exam),

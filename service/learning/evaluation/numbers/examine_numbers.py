@@ -26,6 +26,7 @@ from service.learning.evaluation.context import (
     still_counting,
     usual_rows,
 )
+from service.learning.evaluation.gaps import mostly_gaps
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.recent_batches import recent
@@ -140,7 +141,8 @@ class NumberContext(UpdateContext):
         assert isinstance(report, NumberReport)
         grid, layout = grid_of(candidate.space), candidate.checkpoint.layout
         answers = layout.within_reach(learned.out_of_fold)
-        listed = left_out_outliers(grid, rows, goals_in_units(rows, grid), answers)
+        gaps = mostly_gaps(data)
+        listed = left_out_outliers(grid, rows, goals_in_units(rows, grid), answers, gaps)
         batch = report.batch.model_copy(update={"outliers": listed})
         return replace(candidate, report=report.model_copy(update={"batch": batch}))
 
@@ -176,6 +178,7 @@ def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessm
         intervals=_part(exam.base.parts.get(INTERVAL)) if exam.base is not None else None,
         expected=context.expected,
         columns=column_slips(exam.data, context.policy.wrong_columns) if exam.base is not None else None,
+        gaps=mostly_gaps(exam.data),
         challenges=context.challenges,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(exam.data, len(own), decay),

@@ -26,6 +26,7 @@ from service.learning.data.slips import slip_notes, value_notes
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.batch_parts import batch_parts
 from service.learning.evaluation.context import Exam
+from service.learning.evaluation.gaps import RowNames, may_be_told
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.recent_batches import familiar, farthest, outlying_from
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
@@ -243,18 +244,24 @@ def _outliers(assessment: NumberAssessment) -> list[OutlierRow]:
     if outlying_from(assessment) is None:
         seen = familiar(assessment)
         answers = seen.base or seen.candidate
-        return left_out_outliers(seen.grid, seen.batch, seen.batch_goals, answers.on_batch)
+        return left_out_outliers(seen.grid, seen.batch, seen.batch_goals, answers.on_batch, assessment.gaps)
     far = farthest(assessment, MOST_OUTLIERS)
-    return [_outlier(assessment.grid, assessment.batch, k, row, expected_targets(assessment, row)) for row, k in far]
+    grid, batch = assessment.grid, assessment.batch
+    return _in_order(grid, [_outlier(grid, batch, k, row, expected_targets(assessment, row)) for row, k in far])
 
 
-def left_out_outliers(grid: NumberGrid, rows: Rows, goals: Floats, answers: Floats) -> list[OutlierRow]:
-    """Rows whose target is far from what heads answer that did not learn this row, farthest first. goals, answers
-    [n, k]: in units; NaN where there is no such head"""
-    ratio = beside_median(goals, answers)
+def left_out_outliers(grid: NumberGrid, rows: Rows, goals: Floats, answers: Floats, gaps: RowNames) -> list[OutlierRow]:
+    """Rows whose target is far from what heads answer that did not learn this row. goals, answers [n, k]: in units; NaN
+    where there is no such head · gaps: see `may_be_told`"""
+    ratio = np.where(may_be_told(rows, goals, gaps), beside_median(goals, answers), 0.0)
     far, values = np.argwhere(np.asarray(ratio > FAR)), as_targets(grid, answers, goals, rows.targets)
     order = np.argsort(-ratio[far[:, 0], far[:, 1]], kind="stable")[:MOST_OUTLIERS]
-    return [_outlier(grid, rows, int(k), int(row), values[row]) for row, k in far[order]]
+    return _in_order(grid, [_outlier(grid, rows, int(k), int(row), values[row]) for row, k in far[order]])
+
+
+def _in_order(grid: NumberGrid, farthest_first: list[OutlierRow]) -> list[OutlierRow]:
+    """By the error that each shows, the largest first; of several numbers a row, whose units differ, as they are."""
+    return sorted(farthest_first, key=lambda row: -row.error) if grid.size == 1 else farthest_first
 
 
 def _outlier(grid: NumberGrid, rows: Rows, k: int, row: int, expected: Floats) -> OutlierRow:

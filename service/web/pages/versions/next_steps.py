@@ -73,20 +73,21 @@ def next_steps(of: Stopped, words: Words) -> list[Step]:
         back = [replace(step, when=words("next.refuted")) for step in rows["take"] or [there]]
         return [*back, *rows["correct"], *rows["compare"]]
     live = [] if of.barred else [Step(words(f"next.{_live(of)}"), promote, words("promote.link"))]
-    first = []
+    rebase, others = list[Step](), list[Step]()
     if of.outdated:
         live_now = of.model.live_version
         label = words("promote.rebase", live=live_now)
-        first = [Step(words("promote.moved", live=live_now), promote, label, {"rebase": "on"})]
+        rebase = [Step(words("promote.moved", live=live_now), promote, label, {"rebase": "on"})]
     if of.others:
         sent = {"batches": " ".join(of.others)}
-        first.append(Step(words("next.others"), f"{at}/learn", words("batches.learn_others"), sent))
+        others = [Step(words("next.others"), f"{at}/learn", words("batches.learn_others"), sent)]
+    first = [*rebase, *others]
     if of.ready:
         return [*first, *live, *rows["take"]]
+    if of.rule in ROWS_AT_FAULT:
+        return [*others, *rows["take"], *(rows["correct"] or rows["compare"]), *again, *rebase, *live]
     if of.verdict is Verdict.SUPERSEDED:
         return [*first, *rows["take"], *live]
-    if of.rule in ROWS_AT_FAULT:
-        return [*first, *rows["take"], *(rows["correct"] or rows["compare"]), *again, *live]
     if of.rule in ONLY_A_PERSON and of.verdict is Verdict.HELD:
         return [*first, *rows["look"], *rows["correct"], *again, *live, *rows["take"]]
     more = [Step(words("next.more"), f"{at}/send", words("send.link"))]

@@ -379,6 +379,11 @@ def test_contradicting_rows_are_listed_and_disputed(monkeypatch: pytest.MonkeyPa
     sure = next(note for note in both.notes if "is sure of another one" in note)
     assert sure.endswith("and 1 more that looks wrong for weaker reasons."), "the list has rows of another kind, too"
     assert len(both.suspect_rows) == len(report.batch.suspect_rows) + 1
+    gap = report.batch.suspect_rows[0]
+    of_gaps = assess(replace(contradicting, gaps=frozenset({("bat_1", gap.row)}))).batch
+    assert of_gaps.suspect_rows == [row for row in report.batch.suspect_rows if row.row != gap.row]
+    assert any(n.startswith(f"{called.count('a') - 1} rows carry a label where") for n in of_gaps.notes)
+    assert of_gaps.conflicts == report.batch.conflicts
     of_table = assess(replace(contradicting, table=True)).batch
     assert (of_table.reconcilable, of_table.disputes) == (None, report.batch.disputes), "one label is no other input"
     expected = assess(replace(contradicting, expected=True)).batch
@@ -404,6 +409,9 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     assert report.notes == [
         "1 row carries a label that all other rows speak against: is it a slip? The report lists it."
     ]
+    gaps = frozenset({("bat_1", 1)})
+    of_gaps = changed(replace(first, batch=batch, gaps=gaps), candidate_on_batch=surer, yardstick_on_batch=surer)
+    assert (assess(of_gaps).batch.suspect_rows, assess(of_gaps).batch.notes) == ([], [])
 
 
 def test_what_updates_surely_won_on_their_own_rows_is_added_up() -> None:

@@ -150,8 +150,8 @@ def test_counts_by_class_name_what_the_rows_say_instead(ledger: Ledger) -> None:
     assert [r.score for r in rows] == sorted((r.score for r in rows), reverse=True)
     last = rows[-1].row
     alike = np.where(batch.row == last, 3, 0)
-    assert suspects(batch, answers, weighed.conflict, 0.8, alike)[0] == rows[-1].model_copy(update={"alike": 3})
-    assert [r.row for r in suspects(batch, answers, weighed.conflict, 1.1, alike)] == [last], (
+    assert suspects(batch, answers, weighed.conflict, 0.8, alike=alike)[0] == rows[-1].model_copy(update={"alike": 3})
+    assert [r.row for r in suspects(batch, answers, weighed.conflict, 1.1, alike=alike)] == [last], (
         "close ones need not be sure"
     )
 

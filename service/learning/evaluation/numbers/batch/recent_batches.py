@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.learning.data.rows import Bools, Floats
+from service.learning.evaluation.gaps import may_be_told
 from service.learning.evaluation.numbers.batch.figures import OUTLYING, ROUNDING, ErrorCourse, error_sizes
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 
@@ -70,13 +71,15 @@ def ratios(assessment: NumberAssessment) -> Floats | None:
 
 def outlying(assessment: NumberAssessment) -> Bools:
     """Rows whose ratio is beyond any error of the last batches: `outliers.times` the 99 % quantile; and whose error is
-    beyond that quantile of errors, too, since what is usual of a row is little known at first. -> [n, k]"""
+    beyond that quantile of errors, too, since what is usual of a row is little known at first. Rows of gaps: see
+    `may_be_told`. -> [n, k]"""
     beyond, ratio = outlying_from(assessment), ratios(assessment)
     if beyond is None or ratio is None or assessment.base is None:
         return np.zeros(assessment.batch_goals.shape, bool)
     last = np.concatenate([np.abs(tested.error[tested.familiar]) for tested in recent(assessment)])
     far = np.abs(assessment.batch_goals - assessment.base.on_batch) > np.quantile(last, OUTLYING, axis=0)
-    return np.asarray((ratio > beyond) & far)
+    told = may_be_told(assessment.batch, assessment.batch_goals, assessment.gaps)
+    return np.asarray((ratio > beyond) & far & told)
 
 
 def farthest(assessment: NumberAssessment, most: int) -> list[tuple[int, int]]:
