@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,9 @@ SAYABLE: Mapping[str, Mapping[str, str]] = {
     "dates": {order: order for order in ORDERS},
 }
 """What somebody may say of how a file is written, by its name -> what it is in a `Dialect`."""
+SLIPS = 0.1
+"""Part of a column's numbers below which decimals with a comma are slips. So is a single one, unless it is half of
+them."""
 MOST_HEAD = 1024 * 1024
 """Bytes in which the first line ends."""
 
@@ -241,18 +245,24 @@ def decimal_of(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
 
 
 def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
-    """The same where commas part cells, and numbers such as 3,6 stand in quotes: a comma where some have one that can
-    only begin decimals, and none has a point. Raises Unguessable where a point may part thousands."""
-    either: list[tuple[str, str]] = []
-    comma = False
+    """The same where commas part cells, and numbers such as 3,6 stand in quotes: a comma where those of a column can
+    only begin decimals and are more than slips, and no number has a point. Raises Unguessable where the comma of
+    another column, or a point, may part thousands."""
+    numbers, commas, either = Counter[str](), Counter[str](), dict[str, str]()
     for column, cell in cells:
-        sign = sign_of(cell, delimiter)
+        sign, number = sign_of(cell, delimiter), half_width(cell)
         if sign == ".":
             return "."
-        comma = comma or (sign == "," and "," in half_width(cell))
-        if sign == "?" and not either and "." in half_width(cell):
-            either.append((column, cell))
-    return decimal_of(either, delimiter) if comma and either else "," if comma else "."
+        numbers[column] += sign is not None
+        commas[column] += sign == "," and "," in number
+        if sign == "?" and ("." in number or column not in either):
+            either[column] = cell
+    most = {column: SLIPS * n if commas[column] > 1 else n / 2 for column, n in numbers.items()}
+    sure = {column for column, n in commas.items() if n >= max(1, most[column])}
+    if not sure:
+        return "."
+    doubtful = [(column, cell) for column, cell in either.items() if column not in sure or "." in half_width(cell)]
+    return decimal_of(doubtful[:1], delimiter) if doubtful else ","
 
 
 def sign_of(text: str, delimiter: str) -> str | None:

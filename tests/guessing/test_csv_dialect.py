@@ -17,6 +17,7 @@ from service.guessing.csv_dialect import (
     dialect_of,
     guessed_letters,
     sign_of,
+    with_decimal,
 )
 from service.guessing.csv_facts import by_cells, facts_of, lines_of
 from service.guessing.csv_letters import is_western
@@ -92,6 +93,21 @@ def test_numbers_in_quotes_have_a_decimal_comma_where_none_has_a_point(cells: li
 def test_where_a_point_may_part_thousands_beside_a_decimal_comma_in_quotes_somebody_is_asked() -> None:
     with pytest.raises(Unguessable, match=r'1\.234 in "x" is 1234 if a point parts thousands'):
         by_cells([["x", "label"], ["1.234", "a"], ["3,6", "b"]], PLAIN, SAID_NOTHING)
+
+
+def test_a_comma_that_may_part_thousands_is_asked_about_beside_another_column_of_decimals_with_a_comma() -> None:
+    lines = [["t", "salary", "label"], ["2,7", "9,895", "a"], ["3,1", "900", "b"]]
+    with pytest.raises(Unguessable, match=r'9,895 in "salary" is 9895 if a comma parts thousands'):
+        by_cells(lines, PLAIN, SAID_NOTHING)
+    lines[1][1] = "9,8"
+    assert by_cells(lines, PLAIN, SAID_NOTHING).decimal == ","
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign"), [(["2,5", *"123"], "."), (["2,5", "3,5", *"123"], ","), (["2,5", "3,5", *"123" * 9], ".")]
+)
+def test_a_few_decimals_with_a_comma_are_slips(cells: list[str], sign: str) -> None:
+    assert with_decimal(PLAIN, SAID_NOTHING, [("x", cell) for cell in cells]).decimal == sign
 
 
 @pytest.mark.parametrize(

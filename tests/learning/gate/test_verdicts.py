@@ -106,7 +106,9 @@ def test_honest_batches_go_live(draws: list[Draw], rows: int) -> None:
 @pytest.mark.parametrize("rows", [20, 200])
 def test_shuffled_labels_are_rejected(draws: list[Draw], rows: int) -> None:
     reports = [d.update(d.inputs[:rows], d.random.permutation(d.labels[:rows])) for d in draws]
-    assert {r.gate.outcome for r in reports} == {Outcome.FAIL}
+    outcomes = Counter(r.gate.outcome for r in reports)
+    assert outcomes[Outcome.FAIL] >= int(0.95 * len(draws)), outcomes
+    assert not outcomes[Outcome.PASS], outcomes
     assert sum("look shuffled" in r.gate.why for r in reports) >= int(0.95 * len(draws))
 
 

@@ -116,6 +116,7 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
             connection.execute(change.format(Identifier(table), Identifier(column)))
         connection.execute("DROP FUNCTION refuse_audit_change CASCADE")
         connection.execute("DROP INDEX ix_updates_model_id_id")
+        connection.execute("DROP INDEX ix_disputes_update_id")
         connection.execute("DROP TABLE named_batches")
         connection.execute("ALTER TABLE updates DROP corrected")
         connection.execute("ALTER TABLE batches DROP notes, DROP in_live")
