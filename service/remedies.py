@@ -143,6 +143,18 @@ def _pattern(words: str, named: bool = True) -> str:
 _AT, _OF = "/v1/models/<model>", 'client.model("<model>").'
 GAPS_FIELD = "into the field for words that mean an unknown value"
 
+MAKE = Remedy(
+    "make_model",
+    'POST {"name": "<model>", "input": {...}} to /v1/models',
+    'client.create_model("<model>", {...})',
+    "tsuika init <model> FILE",
+    "see “New model”",
+)
+MAKE_ALIKE = Remedy(
+    "make_model",
+    "make a model with its input",
+    *["import it under a name that no model has: that makes one with its input"] * 3,
+)
 PROMOTE = Remedy(
     "promote",
     f'POST {{"version": <version>}} to {_AT}/deployments',

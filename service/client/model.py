@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, Self
 from urllib.parse import quote
 
 from service.client.answers import Comparison, SuspectRows
 from service.client.asking import Asking
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.handle import given
+from service.client.errors import ClientError, Conflict, NotFound
+from service.client.exported import exported_input
+from service.client.handle import Facts, given
 from service.client.learning import Learning
 from service.client.result import Result
 from service.client.rows.values import in_a_list, plain_labels
@@ -23,6 +27,8 @@ from service.remedies import Door, worded
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
 WATCH_SECONDS = 1.0
+SHOWN = 8
+"""Columns that a sentence names; the rest are counted."""
 
 
 class AsyncModel(Asking, Learning):
@@ -209,13 +215,40 @@ class AsyncModel(Asking, Learning):
     ) -> Version:
         """Take in a safetensors file as a version; live only by `promote`, here or later.
 
-        A file that `weights` gave says what it is. Of any other, name the architecture, such as {"backbone": {"name":
-        "mlp", "hidden": [256]}}, and the classes in the order of its outputs; or its metadata names them.
+        A file that `weights` gave says what it is, and makes the model where there is none. Of any other, name the
+        architecture, such as {"backbone": {"name": "mlp", "hidden": [256]}}, and the classes in the order of its
+        outputs; or its metadata names them.
         """
         fields = given(architecture=architecture, classes=None if classes is None else list(classes), scale=scale)
         params = given(promote="true" if promote else None, reason=reason)
-        answer = await self._transport.upload(f"{self._path}/versions", weights, fields, **params)
+        call = partial(self._transport.upload, f"{self._path}/versions", weights, fields, **params)
+        try:
+            answer = await call()
+        except NotFound as missing:
+            if type(missing) is not NotFound or not await self._made_for(weights):
+                raise
+            try:
+                answer = await call()
+            except ClientError:
+                await self._unmade()
+                raise
         return Version.model_validate_json(answer.content)
+
+    async def _made_for(self, weights: bytes) -> bool:
+        """Makes the model where there is none, as an exported file says. -> whether it was made"""
+        if (takes := exported_input(weights)) is None:
+            return False
+        try:
+            made = await self._transport.call("POST", "/v1/models", Model, {"name": self.name, "input": takes})
+        except Conflict:  # it is archived
+            return False
+        self._facts = Facts.of(made)
+        names = [*self._facts.columns]
+        shown = [*names[:SHOWN], *([f"{len(names) - SHOWN:,} more"] if len(names) > SHOWN else [])]
+        columns = f": {', '.join(shown)}" if names else ""
+        says = f"for inputs of kind {made.input.kind}, as the file says{columns}."
+        print(f"New model {self.name}, {says}", file=sys.stderr)
+        return True
 
     async def ledger(self, version: int | str | None = None) -> bytes:
         """(G, Q, n) and the class names of everything that the version holds, as safetensors: what `merge` takes."""

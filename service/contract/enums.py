@@ -216,5 +216,7 @@ JSON, CSV = "application/json", "text/csv"
 RAW, NPY, PNG, JPEG = "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"
 SAFETENSORS, FORM_DATA = "application/x-safetensors", "multipart/form-data"
 """Content types of bodies."""
+ENTRY = "tsuika"
+"""Name of the one entry of the metadata of a safetensors file that was written here."""
 ROWS = (RAW, NPY, PNG, JPEG)
 """Content types of a prediction whose body is rows without JSON around them."""

@@ -25,7 +25,7 @@ from service.registry.sql.conditions import OPEN, RETRACTED
 from service.registry.sql.database import clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
-from service.remedies import RESTORE, SEND
+from service.remedies import MAKE, RESTORE, SEND
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -93,6 +93,17 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
     if model is None:
         raise unknown(name)
     return model
+
+
+def to_import(session: Session, name: str) -> Model:
+    """The model that takes in a version. Raises NotFound that says how to make it where there is none."""
+    try:
+        return get(session, name)
+    except NotFound as missing:
+        if missing.members:  # it is archived
+            raise
+        how = f"with the input that the file is made for, in its metadata where Tsuika wrote it: {MAKE(model=name)}."
+        raise NotFound(f"{missing.detail} Make it first, {how}") from None
 
 
 def unknown(name: str) -> NotFound:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from service.contract.enums import ENTRY
 from service.contract.inputs import ImageInput
 from service.errors import Busy
-from service.learning.data.serialization import ENTRY
 from service.registry import versions
 from service.storage.artifacts import SHARDS
 from tests.api.conftest import Api, MakeApi, pointers
@@ -89,6 +89,13 @@ def test_a_version_that_is_not_taken_in_leaves_no_parts_and_takes_away_none(
     other_head = {"head.0/bias": np.ones(2, np.float32)}
     assert send(api, mlp(**other_head)).status_code == 503
     assert parts() == there != set()
+
+
+def test_where_there_is_no_model_the_refusal_says_how_to_make_one(api: Api) -> None:
+    refused = send(api, mlp(), "/v1/models/nobody/versions")
+    assert (refused.status_code, refused.json()["remedies"][0]["do"]) == (404, "make_model")
+    said = 'There is no model "nobody". Make it first, with the input that the file is made for'
+    assert refused.json()["detail"].startswith(said)
 
 
 def test_versions_that_predict_numbers_are_taken_in_by_no_model(api: Api) -> None:

@@ -248,6 +248,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert {*tmp_path.glob("fruits.*")} == {file, other}
     assert tsuika("init", "copies", first).code == DONE
     assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
+    made = tsuika("import", "fruits-made", file)
+    assert (made.code, "New model fruits-made, for inputs of kind table, as the file says: " in made.err) == (
+        DONE,
+        True,
+    ), made
 
 
 @pytest.mark.long

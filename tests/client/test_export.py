@@ -20,7 +20,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from service.client import Client, InvalidContent, RemoteModel
+from service.client import Client, InvalidContent, NotFound, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
 from service.contract.reports.number_report import NumberReport
 from service.contract.tables import TableInput
@@ -213,6 +213,23 @@ def test_weights_come_back_in(client: Client, of_classes: RemoteModel, tmp_path:
     other.import_version((done.folder / "weights.safetensors").read_bytes(), promote=True)
     rows = [[0.1, 101.0, 0.0, 0.5, 1.0], [1.5, 90.0, 0.1, 2.0, -1.0]]
     assert other.predict(rows, top=3).predictions == of_classes.predict(rows, top=3).predictions
+
+
+def test_weights_make_the_model_that_they_are_of(
+    client: Client, of_classes: RemoteModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = of_classes.weights(1)
+    made = client.model("leaves-made").import_version(weights, promote=True)
+    assert (made.number, client.model("leaves-made").info().input) == (1, of_classes.info().input)
+    assert "New model leaves-made, for inputs of kind vector, as the file says." in capsys.readouterr().err
+    nobody = client.model("leaves-nobody")
+    with pytest.raises(NotFound, match=r'Make it first, .*: client.create_model\("leaves-nobody"'):
+        nobody.import_version(b"no such file")
+    size = int.from_bytes(weights[:8], "little")
+    with pytest.raises(InvalidContent):
+        nobody.import_version(weights[: size + 8])  # without its tensors
+    with pytest.raises(NotFound):
+        nobody.info()
 
 
 def test_columns_keep_their_names_on_the_way_out_and_in(client: Client, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.contract.enums import ENTRY
 from service.contract.inputs import WIDEST_EXACT
 from service.contract.names import MOST_CLASSES, clean_class_names
 from service.contract.targets import Target
@@ -18,7 +19,6 @@ from service.intake.formats import safetensors_file
 from service.intake.formats.safetensors_file import read_weights
 from service.intake.json_body import pointer_to, read_value
 from service.learning.data.rows import NAMELESS
-from service.learning.data.serialization import ENTRY
 from service.learning.ledger.exchange import FORMAT, TENSORS, fault
 from service.learning.ledger.sums import Sums
 

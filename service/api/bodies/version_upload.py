@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.api.preconditions import check_architecture
 from service.api.validation import invalid
 from service.contract.body_limits import MOST_DEPTH
-from service.contract.enums import FORM_DATA
+from service.contract.enums import ENTRY, FORM_DATA
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
 from service.contract.names import MOST_CLASSES, clean_class_name
 from service.errors import BrokenJSON, InvalidContent
@@ -20,7 +20,6 @@ from service.intake.json_body import MODEL_VALUES, MOST_MEMBERS, check_depth, ch
 from service.intake.kinds.labels import text_of
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.data.serialization import ENTRY
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
 from service.learning.network.input_scale import InputScale, declared_scale

@@ -166,7 +166,7 @@ def import_version(
     data: bytes = request.scope["tsuika.body"]
     by, runtime = caller(request), shared.runtime
     with runtime.database.reading() as session:
-        record = models.get(session, model)
+        record = models.to_import(session, model)
     identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
 
     def begin(stored: set[Name]) -> Act:

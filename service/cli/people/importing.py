@@ -21,7 +21,10 @@ def run(
     reason: Reason = None,
     as_json: Json = False,
 ) -> int:
-    """Takes in a safetensors file as a version of a model; it is not live until you promote it."""
+    """Takes in a safetensors file as a version of a model; it is not live until you promote it.
+
+    Where there is no such model, an exported file makes it.
+    """
     if not path.is_file():
         raise WrongUsage(f"There is no file {path}.")
     with connected() as client:

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from service.contract.enums import ENTRY
 from service.errors import CorruptArtifact
 from service.learning.data.rows import Array, FeatureRows, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENTRY = "tsuika"
-"""Name of the one entry of the metadata."""
 UNLABELLED = "unlabelled"
 """Name of the inputs that have no label."""
 KINDS = {

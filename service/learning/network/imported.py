@@ -33,7 +33,8 @@ from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout,
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
 from service.learning.network.part_kinds import SERVED, kind_of
-from service.learning.wording import reason
+from service.learning.wording import listed, reason
+from service.remedies import MAKE_ALIKE
 
 AT = "/weights"
 TABLES_AS_EXPORTED = (
@@ -41,6 +42,8 @@ TABLES_AS_EXPORTED = (
     "send rows."
 )
 OTHER_SCALE = "The file scales its inputs in another way than this model declares. Make a model with its scale."
+NAMED = 5
+"""Columns that a sentence names; the rest are counted."""
 UNFIT = (AssertionError, AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
 """Errors of a network whose parts do not fit together."""
 
@@ -168,13 +171,13 @@ def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Chec
         raise InvalidContent.at(
             "/layout", f"The layout in the metadata cannot be used: {where}: {first['msg']}."
         ) from None
+    check_columns(layout.input, spec)
     if (layout.input.kind, layout.input.shape) != (spec.kind, spec.shape):
         raise InvalidContent.at(
             "/layout/input",
             f"The file takes inputs of kind {layout.input.kind} and shape {list(layout.input.shape)}; this model takes "
-            f"{spec.kind} and {list(spec.shape)}.",
+            f"{spec.kind} and {list(spec.shape)}. To take it in, {MAKE_ALIKE()}.",
         )
-    check_columns(layout, spec)
     check_numbers(layout)
     parts = _parts(foreign.tensors, isinstance(spec, TableInput))
     values = checked_values(spec, parts)
@@ -268,16 +271,34 @@ def _unfit(error: Exception) -> InvalidContent:
     return InvalidContent.at(AT, f"The tensors do not fit together: {fault}.")
 
 
-def check_columns(layout: Layout, spec: InputSpec) -> None:
+def check_columns(file: InputSpec, spec: InputSpec) -> None:
     """Checks that a table has the very columns of the model, and a vector those of its names, where both have such.
-    Raises InvalidContent."""
-    names, due = [tuple(places_of(one)) for one in (layout.input, spec)]
-    other = table_facts(layout.input) != table_facts(spec) if isinstance(spec, TableInput) else names != due
-    if other and names and due:
-        raise InvalidContent.at(
-            "/layout/input",
-            f"The columns of the file's {spec.kind} are not those of this model. Make a model with its columns.",
-        )
+    Raises InvalidContent with those that differ."""
+    names, due = [tuple(places_of(one)) for one in (file, spec)]
+    other = table_facts(file) != table_facts(spec) if isinstance(spec, TableInput) else names != due
+    if file.kind != spec.kind or not (other and names and due):
+        return
+    alone = {"The file": [n for n in names if n not in due], "This model": [n for n in due if n not in names]}
+    said = [f"{which} alone has {_quoted(its)}." for which, its in alone.items() if its]
+    if not said:
+        said = ["They stand in another order." if names != due else _described(file, spec)]
+    sentence = f"The columns of the file's {spec.kind} are not those of this model. {' '.join(said)}"
+    raise InvalidContent.at("/layout/input", f"{sentence} To take it in, {MAKE_ALIKE()}.")
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Names in quotes; those that are many are counted."""
+    more = [f"{len(names) - NAMED:,} more"] if len(names) > NAMED else []
+    return listed([*(f'"{name}"' for name in names[:NAMED]), *more])
+
+
+def _described(file: InputSpec, spec: InputSpec) -> str:
+    """Says which columns of the same names are described in another way."""
+    assert isinstance(file, TableInput)
+    assert isinstance(spec, TableInput)
+    pairs = zip(file.columns, spec.columns, strict=True)
+    others = [a.name for a, b in pairs if a.model_dump(exclude={"new_values"}) != b.model_dump(exclude={"new_values"})]
+    return f"Described in another way: {_quoted(others)}." if others else "They count in another number of indicators."
 
 
 def check_table_scale(scale: Tensors, spec: TableInput) -> None:

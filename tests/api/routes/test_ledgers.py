@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save
 from sqlalchemy.orm import Session
 
-from service.contract.enums import UpdateKind
-from service.learning.data.serialization import ENTRY, pack, unpack
+from service.contract.enums import ENTRY, UpdateKind
+from service.learning.data.serialization import pack, unpack
 from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.sums import Sums
 from service.registry import batches, models, updates, versions

@@ -38,6 +38,10 @@ def foreign(version: Checkpoint, **changes: Any) -> Foreign:
     return Foreign(kept, version.classes, version.layout.model_dump(mode="json"))
 
 
+def table(columns: list[Any]) -> TableInput:
+    return TableInput.model_validate({"kind": "table", "columns": columns, "indicators": SHOP.indicators})
+
+
 def nowhere(_: object) -> Any:
     raise AssertionError
 
@@ -78,9 +82,19 @@ def test_what_does_not_fit_is_refused(exported: Checkpoint) -> None:
 def test_other_columns_and_plain_weights_are_refused_with_the_remedy(exported: Checkpoint) -> None:
     columns = [column.model_dump() for column in SHOP.columns]
     columns[0]["name"] = "weight"
-    other = TableInput.model_validate({"kind": "table", "columns": columns, "indicators": SHOP.indicators})
-    with pytest.raises(InvalidContent, match="The columns of the file's table"):
-        imported(foreign(exported), other, nowhere)
+    other = table(columns)
+    first, names = SHOP.columns[0], [column.name for column in SHOP.columns]
+    numbers = [{"name": name, "kind": "number"} for name in names]
+    for spec, said in (
+        (other, f'The file alone has "{first.name}". This model alone has "weight". To take it in, make a model with'),
+        (table(columns[1:]), f'The file alone has "{first.name}". To take it in'),
+        (table([*SHOP.model_dump()["columns"]][::-1]), "not those of this model. They stand in another order. To"),
+        (table(numbers), f'Described in another way: "{names[1]}"'),
+        (SHOP.model_copy(update={"indicators": 2 * SHOP.indicators}), "They count in another number of indicators. To"),
+    ):
+        with pytest.raises(InvalidContent, match="The columns of the file's table") as refused:
+            imported(foreign(exported), spec, nowhere)
+        assert said in refused.value.detail
     plain = Foreign({}, ("a", "b"), architecture=Architecture(backbone=MlpBackbone(name="mlp")))
     with pytest.raises(InvalidContent, match="Import a version as it was exported"):
         imported(plain, SHOP, nowhere)
