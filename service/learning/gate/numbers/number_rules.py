@@ -59,13 +59,17 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
     as a searched one. That is how a changing world looks. Wrong targets look the same here; rules 1-4 judge those.
     Where the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something
-    else: then it is enough that its own errors surely fell, on however few rows.
+    else: then it is enough that its own errors surely fell, on however few rows, unless its targets do not follow its
+    rows. Beside a version that is off by now, their mean alone makes errors fall, in whatever order they stand.
     """
     own, harm = number.own, number.harm
     if own is None or not own_fell(number):
         return False
+    alone = number.batch.own if number.batch is not None else None
+    if just_moved(measured, number) and (alone is None or alone.p < SURELY):
+        return True
     follows = (policy.trusted == "recent" or measured.fades) and own.rows >= policy.learned_nothing.min_rows
-    return just_moved(measured, number) or (follows and harm is not None and -own.rise >= harm.rise)
+    return (just_moved(measured, number) or follows) and harm is not None and -own.rise >= harm.rise
 
 
 def own_fell(number: OneNumber) -> bool:

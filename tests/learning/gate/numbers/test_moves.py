@@ -13,7 +13,7 @@ from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
-from service.learning.gate.numbers.number_measurements import Stopped
+from service.learning.gate.numbers.number_measurements import OwnOrder, Stopped
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, answers, fired, memory_of
 
 
@@ -115,7 +115,15 @@ def test_once_the_stream_has_moved_usual_is_what_came_since_and_old_rows_may_say
     a = stream.assessment(inputs, targets + 10, past=past)
     assert fired(stream.verdict(a)) == {}
     assert stream.measured(inputs, targets + 10, past=past).bias.usual == first.figures[0].bias
-    assert fired(stream.verdict(replace(a, candidate=answers(a, 1.5, own=0.9)))) == {}, "it follows"
+    followed = replace(a, candidate=answers(a, 1.5, own=0.9))
+    assert fired(stream.verdict(followed)) == {}, "it follows"
+    measured = measure(followed)
+    [number] = measured.numbers
+    assert number.batch is not None
+    for p, rejected in ((0.3, True), (0.01, False)):
+        alone = replace(number.batch, own=OwnOrder(value=0.3, p=p, least=None))
+        judged = judge_numbers(replace(measured, numbers=[replace(number, batch=alone)]), stream.policy)
+        assert (fired(judged).get("forgets") == "rejected") == rejected, "targets that do not follow their rows"
     assert fired(stream.verdict(replace(a, candidate=answers(a, 1.5))))["forgets"] == "rejected"
 
 
