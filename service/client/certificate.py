@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
+
+from service.client.exported import written
 
 
 def ledger_digest(exported: bytes) -> str:
@@ -16,8 +17,7 @@ def ledger_digest(exported: bytes) -> str:
     import numpy as np
     from safetensors.numpy import load
 
-    header = json.loads(exported[8 : 8 + int.from_bytes(exported[:8], "little")])
-    facts = json.loads(header["__metadata__"]["tsuika"])
+    facts = written(exported)
     sums = {name: array.astype("<i8") for name, array in load(exported).items()}
     G, Q, n = sums["G"], sums["Q"], sums["n"]
     order = sorted((k for k in range(len(n)) if n[k]), key=lambda k: facts["classes"][k].encode())

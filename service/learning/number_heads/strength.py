@@ -32,6 +32,27 @@ class StrengthChoice:
     errors: dict[float, float] = field(default_factory=dict)
 
 
+class _Tried:
+    """Heads of `learn` by alpha, and the mean squared error of each on `select`, in units, over the k numbers."""
+
+    def __init__(self, learn: Sums, select: Sums, numbers: int, shift: int, run: Run) -> None:
+        self._equations, self._truth = NumberEquations(learn, numbers, shift), NumberMoments.of(select, numbers)
+        self._shift, self._run = shift, run
+        self._heads: dict[float, NumberHead] = {}
+        self.errors: dict[float, float] = {}
+
+    def error(self, alpha: float) -> float:
+        """Solves one more head, and says its error."""
+        self._run.check()
+        self._heads[alpha] = self._equations.solve(alpha)
+        self.errors[alpha] = float(self._truth.squared_errors(self._heads[alpha], self._shift).mean())
+        return self.errors[alpha]
+
+    def chosen(self, alpha: float) -> StrengthChoice:
+        """One of the tried ones as the choice."""
+        return StrengthChoice(alpha, lambda: self._heads[alpha], dict(sorted(self.errors.items())))
+
+
 def choose_strength(
     learn: Sums, select: Sums, numbers: int, shift: int, grid: Sequence[float] = NUMBER_ALPHAS, run: Run = UNWATCHED
 ) -> StrengthChoice:
@@ -44,30 +65,20 @@ def choose_strength(
     if len(grid) == 1 or learn.mass <= 0 or select.mass <= 0:
         alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
         return StrengthChoice(alpha, lambda: number_head(learn, numbers, shift, alpha))
-    equations, truth = NumberEquations(learn, numbers, shift), NumberMoments.of(select, numbers)
-    heads: dict[float, NumberHead] = {}
-    errors: dict[float, float] = {}
-
-    def error(alpha: float) -> float:
-        run.check()
-        heads[alpha] = equations.solve(alpha)
-        errors[alpha] = float(truth.squared_errors(heads[alpha], shift).mean())
-        return errors[alpha]
-
-    middle = (len(grid) - 1) // 2
-    error(grid[middle])
+    tried = _Tried(learn, select, numbers, shift, run)
+    errors, middle = tried.errors, (len(grid) - 1) // 2
+    tried.error(grid[middle])
     larger, smaller = [*range(middle + 1, len(grid))], [*range(middle - 1, -1, -1)]
     for way in (larger, smaller):
         before = errors[grid[middle]]
         for k in way:
-            if error(grid[k]) > before * (1 + TIE):
+            if tried.error(grid[k]) > before * (1 + TIE):
                 break
             before = errors[grid[k]]
         if before < errors[grid[middle]]:
             break
     least = min(errors.values())
-    best = max(alpha for alpha, value in errors.items() if value <= least * (1 + TIE))
-    return StrengthChoice(best, lambda: heads[best], dict(sorted(errors.items())))
+    return tried.chosen(max(alpha for alpha, value in errors.items() if value <= least * (1 + TIE)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,18 +99,12 @@ class StrengthErrors:
         """
         if len(self.errors) == 1 or learn.mass <= 0 or select.mass <= 0:
             return choose_strength(learn, select, numbers, shift, (self._best(self.errors),), run)
-        equations, truth = NumberEquations(learn, numbers, shift), NumberMoments.of(select, numbers)
-        heads, squares = dict[float, NumberHead](), dict[float, float]()
-        for alpha in self.errors:
-            run.check()
-            heads[alpha] = equations.solve(alpha)
-            squares[alpha] = float(truth.squared_errors(heads[alpha], shift).mean())
-        kept = {alpha: math.sqrt(max(square, 0.0)) for alpha, square in squares.items()}
+        tried = _Tried(learn, select, numbers, shift, run)
+        kept = {alpha: math.sqrt(max(tried.error(alpha), 0.0)) for alpha in self.errors}
         least = min(kept.values())
         size = max(least, REAL * min(self.errors.values()), STEP)
         lost = {alpha: max((error - least) / size - LEAST_RISE, 0.0) for alpha, error in kept.items()}
-        best = self._best({a: e * (1 + lost[a]) ** (1 / self.batches) for a, e in self.errors.items()})
-        return StrengthChoice(best, lambda: heads[best], squares)
+        return tried.chosen(self._best({a: e * (1 + lost[a]) ** (1 / self.batches) for a, e in self.errors.items()}))
 
     def _best(self, errors: Mapping[float, float]) -> float:
         """The alpha with the least error, ties to the larger."""

@@ -65,11 +65,11 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     own, harm = number.own, number.harm
     if own is None or not own_fell(number):
         return False
-    alone = number.batch.own if number.batch is not None else None
-    if just_moved(measured, number) and (alone is None or alone.p < SURELY):
+    moved, alone = just_moved(measured, number), number.batch.own if number.batch is not None else None
+    if moved and (alone is None or alone.p < SURELY):
         return True
     follows = (policy.trusted == "recent" or measured.fades) and own.rows >= policy.learned_nothing.min_rows
-    return (just_moved(measured, number) or follows) and harm is not None and -own.rise >= harm.rise
+    return (moved or follows) and harm is not None and -own.rise >= harm.rise
 
 
 def own_fell(number: OneNumber) -> bool:
