@@ -23,6 +23,7 @@ from service.storage.opening import open_store
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.environments import Environment
 from tests.acceptance.service import ENDLESS, Caller, blobs, history, kinds, slow, until
+from tests.alike import alike
 from tests.running import Server
 
 ROWS, _ = blobs(99, rows=3)
@@ -48,7 +49,7 @@ def test_a_triton_client_gets_of_each_service_the_numbers_that_others_get(
     for service in environment.services:
         with triton.InferenceServerClient(service.url.removeprefix("http://")) as client:
             until(lambda client=client: client.is_model_ready(caller.name), what="a look at what is live")
-            assert np.array_equal(client.infer(caller.name, [rows]).as_numpy("scores"), due)
+            assert client.infer(caller.name, [rows]).as_numpy("scores") == pytest.approx(due, abs=1e-6)
 
 
 class Client(threading.Thread):
@@ -149,7 +150,7 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
         bodies = [answer.json() for answer in client.answers]
         for answer, body in zip(client.answers, bodies, strict=True):
             assert answer.headers["Tsuika-Version"] == str(body["version"])
-            assert body["predictions"] == expected[body["version"]]
+            assert alike(body["predictions"], expected[body["version"]])
         steps = [number for number, _ in groupby(body["version"] for body in bodies)]
         assert steps == walk, "a version was passed over, or came back without a rollback"
     environment.hold()
