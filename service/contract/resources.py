@@ -165,8 +165,8 @@ class Batch(Resource):
     erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
     notes: list[str] = Field(
         default=[],
-        description="Which batch from another source has the same rows, how its CSV file was read, where that is not "
-        "as usual, and what was said to no effect; empty once the batch is erased.",
+        description="Which earlier batch has the same rows, or most of them, how its CSV file was read, where that is "
+        "not as usual, and what was said to no effect; empty once the batch is erased.",
     )
 
     def is_mostly(self, corrected: int) -> bool:

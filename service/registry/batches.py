@@ -19,7 +19,7 @@ from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.ids import new_id
-from service.registry.rows import same_rows
+from service.registry.rows import same_rows, sketches
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, STANDING, THERE, WAITING
 from service.registry.sql.database import among, clock
@@ -79,7 +79,8 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     if not arrival.again:
         if known := same(session, model, arrival.digest, arrival.source):
             return known, False
-        notes = [*same_rows.note_of_other_source(session, model, arrival), *(arrival.notes or ())]
+        twice = same_rows.note_of_other_source(session, model, arrival) or sketches.note(session, model, arrival)
+        notes = [*twice, *(arrival.notes or ())]
         arrival = replace(arrival, notes=notes or None)
     rows = arrival.rows + arrival.unlabelled
     return add(session, model, arrival, f"{rows} {'row' if rows == 1 else 'rows'}", kept_rows=arrival.rows), True
@@ -92,6 +93,7 @@ def add(session: Session, model: Model, arrival: Arrival, received: str, **other
     batch = Batch(**facts, model_id=model.id, by=acting().by, received_at=clock(session))
     session.add(batch)
     session.flush()
+    sketches.add_marks(session, batch)
     audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, received)
     return batch
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
+import numpy as np
+
 from service.learning.data.rows import FOLDS
 from service.learning.data.serialization import unpack_rows
 from service.registry import batches, models
+from service.remedies import found
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
 from tests.making import make_version
@@ -46,6 +52,24 @@ def test_the_same_rows_again_are_the_same_batch(api: Api) -> None:
     assert note.startswith(f"Batch {first.json()['id']} without a source has the same rows")
     assert (first.json()["notes"], counted_twice.json()["notes"]) == ([], [])
     assert [b["source"] for b in api.ok("GET", f"{BATCHES}?source=x")["items"]] == ["x"]
+
+
+def test_a_file_that_is_sent_again_corrected_names_the_batch_to_take_back(api: Api) -> None:
+    drawn = np.random.default_rng(0)
+    inputs, labels = drawn.normal(size=(40, 3)).round(3).tolist(), drawn.choice(["a", "b"], 40).tolist()
+    first = api.ok("POST", BATCHES, {"inputs": inputs, "labels": labels, "new_classes": "allow"})
+    renamed = ["a" if k < 3 else label for k, label in enumerate(labels)]
+    moved = [[x + 1, y, z] if k in (20, 30) else [x, y, z] for k, (x, y, z) in enumerate(inputs)]
+    second = api.ok("POST", BATCHES, {"inputs": moved, "labels": renamed})
+    same = sum(a == b for a, b in zip(labels, renamed, strict=True)) - 2
+    [note] = second["notes"]
+    assert same < 38
+    assert note.startswith(f"{same} of 40 rows are in batch {first['id']}, too: they count twice. If")
+    [way] = found(note)
+    verb, body, _, path = re.fullmatch(r"(\w+) (.*) (to) (\S+)", way.text).groups()  # type: ignore[union-attr]
+    assert api(verb, path, json.loads(body)).status_code == 202
+    assert api.ok("GET", f"{BATCHES}/{first['id']}")["state"] == "retracted"
+    assert api.ok("GET", f"{BATCHES}/{second['id']}")["state"] == "pending"
 
 
 def test_faulty_batches_leave_nothing_behind(api: Api) -> None:

@@ -99,6 +99,13 @@ def test_a_file_from_another_source_is_learned_and_the_batch_with_the_same_rows_
     _, batch = pushed(tsuika, tmp_path, "dell")
     told = tsuika("push", "dell", tmp_path / "wrong.csv", "--source", "south", "--method", "ridge")
     assert f"Batch {batch} without a source has the same rows: they count twice." in " ".join(told.out.split())
+    more = (tmp_path / "wrong.csv").read_text() + (tmp_path / "first.csv").read_text().partition("\n")[2][:40]
+    (tmp_path / "more.csv").write_text(more.rpartition("\n")[0] + "\n")
+    told = tsuika("push", "dell", tmp_path / "more.csv", "--method", "ridge")
+    south = re.search(r"rows are in batch (bat_\w+), too: they count twice", " ".join(told.out.split()))
+    assert south is not None, told.out
+    assert f"take {south[1]} back (tsuika retract dell {south[1]})" in " ".join(told.out.split())
+    assert tsuika("retract", "dell", south[1]).code == DONE
 
 
 def test_suspects_are_listed_and_on_a_terminal_chosen(

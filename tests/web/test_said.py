@@ -143,6 +143,16 @@ def test_rows_that_count_twice_have_words_in_japanese() -> None:
         assert said(note, "ja").endswith("二重に数えています。意図したものでなければ、どちらかを取り消してください。")
     note = "Batch bat_2 has the rows of batch bat_1 as they were before they were corrected: they count twice."
     assert "bat_2 を取り消し" in said(f"{note} If that is not meant, take bat_2 back.", "ja")
+    for many in ("All 200", "Nearly all 5,000", "188 of 200", "About 94 % of 5,000"):
+        for of in (
+            "rows are in batch bat_1, too: they count twice.",
+            "rows are in batch bat_1, too, but for some columns: they count twice.",
+            "rows have inputs of batch bat_1, and other labels or targets: both count.",
+        ):
+            note = f"{many} {of} If this is that file, corrected, take bat_1 back (see its page)."
+            words = said(note, "ja")
+            assert "二重に数えて" in words, note
+            assert words.endswith("bat_1 を取り消してください。")
 
 
 def test_what_has_no_words_is_not_said_in_part() -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from service.api.reader.annotations import Annotations
 from service.contract.strict import Unlimited
+from service.learning.data.batch_sketch import sketch_of
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import Folding, settle
@@ -62,7 +63,8 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
     numbers = np.flatnonzero(labelled)
     groups = [annotations.groups[int(k)] for k in numbers] if annotations.groups else None
     known = Known(making.source, making.held, numbers, groups, making.folding, annotations.targets[numbers])
-    rows = rows_of(making.batch, inputs[numbers], annotations.names(), bytes.fromhex(making.secret), known)
+    secret = bytes.fromhex(making.secret)
+    rows = rows_of(making.batch, inputs[numbers], annotations.names(), secret, known)
     packed = pack_rows(rows, inputs[~labelled])
     return Arrival(
         id=making.batch,
@@ -78,6 +80,7 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
         source=making.source,
         again=making.again,
         values=annotations.values.counts(),
+        sketch=sketch_of(rows, secret),
     )
 
 

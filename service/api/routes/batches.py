@@ -49,7 +49,8 @@ _READING = threading.BoundedSemaphore(2)
 def create_batch(request: Request, shared: Shared, model: str) -> Response:
     """Store rows with labels or targets; an update learns from them. The same content and source again is the same
     batch (200); it is refused (409) where a correction took the place of that batch, unless with `again`. From another
-    source it is learned a second time, and a note says so."""
+    source it is learned a second time, and a note says so; another note names an earlier batch that has most of the
+    rows, too, as a file has that was sent before it was corrected."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         due = due_of(session, record)

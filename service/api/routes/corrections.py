@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
@@ -23,6 +25,7 @@ from service.contract.reports import AnySuspect
 from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent
 from service.intake.near import near_matches
+from service.learning.data.batch_sketch import sketch_of
 from service.learning.data.rows import EXAM_ROWS, LEARNING_ROWS, NUMBER_EXAM_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_batch
 from service.registry import batches, models, states, updates
@@ -139,23 +142,25 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     rights = due.kind.read_rights(order.rows)
     store, by = shared.runtime.store, caller(request)
 
-    def read() -> tuple[Batch, str, dict[str, int], bytes]:
+    def read() -> tuple[Batch, str, dict[str, int], bytes, bytes]:
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, rights)
             area, digest = model_area(model.id), old.stored_digest
             names = [*old.folds, *(right[0] for right in rights.values() if right)]
             held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
+            secret = models.installation_secret(session)
         assert digest is not None
-        return old, area, held, store.get(area, digest)
+        return old, area, held, secret, store.get(area, digest)
 
     def begin(stored: set[Name]) -> Act:
-        old, area, held, data = read_twice(read)
+        old, area, held, secret, data = read_twice(read)
         rows, unlabelled = unpack_batch(data)
         corrected_rows.check(rows, rights, due, batch_id)
         new = batches.new_batch_id()
         rows = corrected_rows.corrected(rows, rights, new, held)
         packed = pack_rows(rows, unlabelled)
         arrival = _arrival(rows, old, due.input, store.put(area, packed), len(packed))
+        arrival = replace(arrival, sketch=sketch_of(rows, secret))
         stored.add((area, arrival.stored_digest))
 
         def act(session: Session) -> Effect:

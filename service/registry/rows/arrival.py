@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,7 @@ class Arrival:
     """Feature space of the sums of a merged ledger; None of rows."""
     entries: Mapping[str, int] | None = None
     """Rows of each batch elsewhere whose sums a merged ledger is, by its id; None of rows."""
+    sketch: Mapping[str, Mapping[str, Any]] | None = None
+    """Hashes of some of its rows, of `learning.data.batch_sketch`; None of few rows and of a merged ledger."""
     notes: Sequence[str] | None = None
     """How its CSV file was read, where that is not as usual."""

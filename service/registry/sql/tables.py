@@ -117,8 +117,9 @@ class Batch(Table):
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
     takes · `in_live`: whether the live version of its model learned it, which follows each move of the pointer ·
+    `sketch`: hashes of some of its rows (`learning.data.batch_sketch`), None before that was kept ·
     `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
-    rows · `notes`: which batch from another source has the same rows, and how its CSV file was read, where that is
+    rows · `notes`: which batch has the same rows, or most of them, and how its CSV file was read, where that is
     not as usual.
     """
 
@@ -179,6 +180,17 @@ class Batch(Table):
     erased_at: Mapped[float | None]
     notes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     in_live: Mapped[bool] = mapped_column(default=False)
+    sketch: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+
+
+class RowMark(Table):
+    """Of the sketch of a batch the smallest hash of each kind: batches that share rows are found by it."""
+
+    __tablename__ = "row_marks"
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    mark: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
 
 
 class Dispute(Table):

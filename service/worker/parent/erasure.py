@@ -16,7 +16,7 @@ from service.contract.enums import Action, UpdateState
 from service.learning.wording import counted
 from service.registry import batches, updates
 from service.registry.callers import audit, idempotency
-from service.registry.rows import ledger
+from service.registry.rows import ledger, sketches
 from service.registry.sql.database import clock
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -118,6 +118,7 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
         batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []
         batch.values = None if batch.values is None else {}
         batch.entries = None if batch.merged is None else {}
+        sketches.erase(session, batch)
         batch.notes = None  # they quote a word of the file
         batch.target_summary = None  # the least and the largest are targets of rows, and so is the mean of one row
     gone = list(session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_not(None))))
