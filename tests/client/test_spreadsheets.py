@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from service.client import Client, NotFound, WrongFile
+from service.client import Client, InvalidContent, NotFound, WrongFile
 
 LINES = [f"{k % 2 * 30 + k % 7},{k % 10};{k % 28 + 1}.11.2026;{'Köln' if k % 2 else 'Bad, Orb'}" for k in range(60)]
 
@@ -86,3 +86,7 @@ def test_full_width_digits_of_frames_and_dicts_are_sent_as_numbers(
     for rows in (wide, pandas.DataFrame(wide), "size,day\n１２．５,3\n".encode()):
         score = model.predict(rows).predictions[0].score
         assert score == pytest.approx(due), rows
+    for beyond in ("1e999", "１e９９９"):
+        for asks in ([{"size": beyond, "day": 3}], pandas.DataFrame([{"size": beyond, "day": 3}])):
+            with pytest.raises(InvalidContent, match=beyond):
+                model.predict(asks)

@@ -4,6 +4,7 @@ Frames are known by what they can do, so that none of these packages is imported
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -110,11 +111,13 @@ def has_wide(cells: Iterable[Any]) -> bool:
 
 
 def with_numbers(rows: Sequence[dict[str, Any]], columns: Collection[str]) -> list[dict[str, Any]]:
-    """Rows with the numbers of these columns as such where they are texts of digits, full-width ones among them."""
+    """Rows with the numbers of these columns as such where they are texts of digits, full-width ones among them. One
+    that no float64 holds stays a text, which the service refuses."""
 
     def read(name: str, cell: Any) -> Any:
         is_text = name in columns and isinstance(cell, str)
-        return whole(float(half_width(cell.strip()))) if is_text and _is_number(cell) else cell
+        number = float(half_width(cell.strip())) if is_text and _is_number(cell) else math.inf
+        return whole(number) if math.isfinite(number) else cell
 
     return [{name: read(name, cell) for name, cell in row.items()} for row in rows]
 

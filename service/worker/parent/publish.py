@@ -14,6 +14,7 @@ from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, 
 from service.contract.reports import AnyReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
+from service.learning.wording import listed
 from service.registry import batches, deployments, leases, models, states, updates, versions
 from service.registry.rows import ledger, same_rows, unlearned
 from service.registry.sql.shown import moment
@@ -76,6 +77,10 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
         live = None if model.live_version_id is None else session.get_one(Version, model.live_version_id)
         if update.kind == UpdateKind.LEARN and live is not None and {*update.batches} <= {*live.learned}:
             update.why = f"These rows are learned already: version {live.number}, which is live, holds them."
+            chosen = update.requested_method if update.requested_method != model.method else None
+            ignored = [word for word, said in (("method", chosen), ("expect", update.expect)) if said]
+            if ignored:
+                update.why += f" What was said of them now ({listed(ignored)}) did nothing."
         elif update.kind == UpdateKind.LEARN:
             update.why = (
                 "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "

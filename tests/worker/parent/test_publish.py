@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Outcome, Promotion, UpdateState
+from service.contract.enums import Expect, Outcome, Promotion, UpdateKind, UpdateState
 from service.errors import CorruptArtifact, Incomplete, LeaseLost
 from service.registry import batches, deployments, leases, models, updates, versions
 from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
+from service.registry.updates import Order
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
+from service.web.catalogue.said import said
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
@@ -276,6 +278,15 @@ def test_nothing_left_to_learn_is_a_success_without_version_and_verdict(runtime:
     with runtime.database.reading() as session:
         held = "These rows are learned already: version 1, which is live, holds them."
         assert rows_of(session, again)[0].why == held
+    with runtime.database.writing() as session:
+        asked = Order(UpdateKind.LEARN, ids[:1], {"name": "ridge"}, expect=Expect.RELABEL)
+        updates.enqueue(session, models.get(session, "digits"), asked, "somebody")
+    other = claimed(runtime)
+    finish_empty(runtime, other.id, other.fence)
+    with runtime.database.reading() as session:
+        why = rows_of(session, other)[0].why
+    assert why == f"{held} What was said of them now (method and expect) did nothing."
+    assert "今回の指定（method and expect）" in said(why, "ja")
 
 
 class PowerCut(BaseException):
