@@ -56,13 +56,10 @@ def _smallest(hashes: Keys, size: int) -> Mapping[str, Any]:
 
 
 def _outcomes(rows: Rows, key: bytes) -> Keys:
-    """A key of the label or target of each row. -> [n]"""
+    """A key of the label or targets of each row. -> [n]"""
     names = np.array([keyed_hash(key, b"label", name.encode()) for name in rows.names], np.uint64)
-    labels = names[rows.labels]
-    if not rows.numeric:
-        return labels
     words = np.ascontiguousarray(canonical_targets(rows.targets)).view("<u4")
-    return _multilinear(words, _keys(key, b"targets", words.shape[1])[:, None])[:, 0]
+    return names[rows.labels] ^ _multilinear(words, _keys(key, b"targets", words.shape[1])[:, None])[:, 0]
 
 
 def _halves(inputs: Array, key: bytes) -> Keys:
