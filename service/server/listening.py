@@ -20,7 +20,7 @@ from service.tuning.priority import not_taken
 
 BACKLOG = 2048
 EVERY_ANSWER = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")]
-"""Headers of every answer, on each port."""
+"""Headers of every answer, on each port; a page's file has a cache-control of its own."""
 ACCEPTS_A_TURN = 16
 """Connections that a turn of the event loop accepts. libuv accepts one a turn and handle: where others keep the loop
 busy, so that a turn takes 20 ms and 200 connections a second come in, a new one waited for seconds. Each handle costs a

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn import Config
-from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -271,7 +271,7 @@ class HttpProtocol(asyncio.Protocol):
     def run(self, request: Request) -> None:
         """Lets the application answer a request, in a task. Its scope is the application's from then on."""
         self._known = None
-        cycle = RequestResponseCycle(
+        cycle = _Cycle(
             scope=cast(HTTPScope, request.scope),
             transport=self.transport,
             flow=self.flow,
@@ -364,6 +364,17 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.write_eof()
             self.flow.release()
         self._timer.expect(CLOSING_SECONDS)
+
+
+class _Cycle(RequestResponseCycle):
+    """One answer of the application."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            own = {name for name, _ in message.get("headers", ())}
+            if b"cache-control" in own:  # a file that browsers may keep
+                self.default_headers = [field for field in self.default_headers if field[0] not in own]
+        await super().send(message)
 
 
 def _is_short(scope: Scope) -> bool:

@@ -18,6 +18,7 @@ from service.contract.figures import amount
 from service.contract.names import seen
 from service.guessing.csv_letters import ENCODING_NAMES
 from service.web.browser import Browser
+from service.web.frame import static_address
 from service.web.reports.estimates import interval
 from service.web.reports.verdicts import within_chance
 from service.web.upload import HEAD_BYTES
@@ -48,6 +49,7 @@ def templates() -> jinja2.Environment:
     environment.globals |= {
         "tsuika": __version__,
         "languages": LANGUAGES,
+        "static_address": static_address,
         "head_bytes": HEAD_BYTES + 1,
         "encodings": [name.lower() for name in ENCODING_NAMES.values()],
     }

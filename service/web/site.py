@@ -66,8 +66,8 @@ class Site:
         `read_form` raises."""
         path, asks = scope["path"], scope["method"]
         if path.startswith("/static/") and asks == "GET":
-            media, data = static(path)
-            await _send(send, _Made(200, data, media=media))
+            fields, data = static(path, scope["query_string"])
+            await _send(send, _Made(200, data, fields))
             return
         match, route = next(((m, r) for pattern, r in PATTERNS if (m := pattern.fullmatch(path))), (None, None))
         page: Page | None = {"GET": route.show, "POST": route.act}.get(asks) if route is not None else None

@@ -24,8 +24,8 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 def answer(scope: Scope, waiting_for: str) -> Answer:
     """-> status, headers, body. Raises NotFound for a file that is not there."""
     if scope["path"].startswith("/static/"):
-        media, data = frame.static(scope["path"])
-        return 200, frame.encoded((("content-type", media),)), data
+        fields, data = frame.static(scope["path"], scope["query_string"])
+        return 200, frame.encoded(fields), data
     headers = dict(scope["headers"])
     chosen = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [None])
     kept = re.search(r"\btsuika_language=(\w+)", headers.get(b"cookie", b"").decode("latin-1"))
@@ -37,6 +37,8 @@ def answer(scope: Scope, waiting_for: str) -> Answer:
         "title": words("starting.title"),
         "sentence": words("starting.waits", what=what),
         "again": words("problem.again"),
+        "style": frame.static_address("style.css"),
+        "icon": frame.static_address("icon.svg"),
     }
     page = Template(PAGE.read_text()).substitute({name: escape(text) for name, text in said.items()})
     return 503, frame.encoded((("content-type", frame.HTML), ("retry-after", "1"))), page.encode()

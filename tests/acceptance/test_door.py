@@ -240,6 +240,16 @@ def test_a_page_is_neither_framed_nor_kept(client: httpx.Client) -> None:
     assert once == [["nosniff"], ["no-store"], ["DENY"]]
 
 
+def test_a_file_that_a_page_loads_is_kept_by_its_content(client: httpx.Client) -> None:
+    page = client.get("/", headers={"Accept": "text/html"}).text
+    loads = re.findall(r'"(/static/[^"]+)"', page)
+    kept = [client.get(path).headers.get_list("cache-control") for path in loads]
+    assert kept == [["public, max-age=31536000, immutable"]] * 2
+    other = client.get(loads[0].partition("?")[0]).headers
+    assert other.get_list("cache-control") == ["no-store"]
+    assert client.get(loads[0]).headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_nothing_stored_is_ever_unpickled() -> None:
     words = ("pickle.load", "torch.load(", "joblib.load", "allow_pickle=True", "import pickle", "import dill")
     for path in (ROOT / "service").rglob("*.py"):

@@ -211,7 +211,7 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     update = person.api.ok("POST", "/v1/models/digits/updates", sent)["id"]
     page = person.looks(f"/updates/{update}").text
     assert "It waits for its turn." in page
-    assert '<script src="/static/htmx.min.js" defer></script>' in page
+    assert '<script src="/static/htmx.min.js?' in page
     assert 'hx-trigger="every 1s, ' in page
     assert "An update is queued." in person.looks("/models/digits").text
     falls = {"phase": "training", "done": 2, "total": 9, "losses": [{"epoch": 2, "training": 0.213, "kept_back": None}]}
@@ -592,6 +592,15 @@ def test_the_stylesheet_and_the_icon_come_from_here(person: Person) -> None:
     for name in re.findall(r'"/static/([^"]+)"', person.looks("/").text):
         assert person.api("GET", f"/static/{name}").status_code == 200
     assert "http" not in person.api("GET", "/static/style.css").text
+
+
+def test_a_browser_keeps_files_of_pages_by_their_content_and_nothing_else(person: Person) -> None:
+    loads = re.findall(r'"(/static/[^"]+)"', person.looks("/models/digits/predict").text)
+    assert {path.partition("?")[0] for path in loads} >= {"/static/style.css", "/static/icon.svg"}
+    for path in loads:
+        assert person.api("GET", path).headers["cache-control"] == "public, max-age=31536000, immutable"
+    for path in ("/static/style.css", "/static/style.css?0123456789abcdef", "/"):
+        assert "cache-control" not in person.api("GET", path, headers={"Accept": "text/html"}).headers
 
 
 def test_a_page_by_a_host_name_that_is_not_served_shows_nothing(person: Person) -> None:
