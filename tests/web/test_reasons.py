@@ -368,6 +368,10 @@ def test_wrong_columns_are_named_with_what_they_hold() -> None:
             "列「u」の値が 100 分の 1 になっているようです。",
         ),
         (
+            ColumnSlips(200, {}, {}, {}, units={"x": "°F to °C", "y": "°F to °C"}),
+            "列「x」、「y」の値が °C ではなく °F のようです。",
+        ),
+        (
             ColumnSlips(200, {}, {}, {"x": 0.0, "y": None}),
             "列「x」がどの行でも 0 です。列「y」がどの行でも空欄です。",
         ),

@@ -16,6 +16,7 @@ from service.contract.inputs import InputSpec, VectorInput
 from service.contract.policy import WrongColumns
 from service.contract.tables import NumberColumn, TableInput
 from service.learning.data.rows import Array, Floats, Rows
+from service.learning.evaluation.units import TEMPERATURES
 from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.update_data import Data
 
@@ -36,6 +37,10 @@ MOST_POWER = 300
 ALIKE = 0.2
 """Distance up to which a column that was divided by any number is as it was: numbers that count on, and groups that are
 stored one after another, have another spread."""
+DEGREES, NEARER = 0.15, 3
+"""Distance up to which a column is as it was once it is read in other degrees, and how many times as far it must be
+without their other zero. So 367 of 400 batches in °F were told, and 1 of 2,000 columns that wander by several spreads;
+with 0.2 and 2 it was 397, and 15."""
 CHAIN = 3
 """So many of the columns that change places must fit better there, or all: others may have moved besides."""
 
@@ -57,7 +62,7 @@ def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
     stricter = policy.model_copy(update={"p": policy.p / (len(alone) + 1)})
     for batch, part in [*alone, ("", rows)]:
         columns = _Columns(before, _sampled(part), places, stricter)
-        slips = ColumnSlips(len(part), *_slips(names, columns, isinstance(data.input, TableInput)), batch)
+        slips = _slips(names, columns, isinstance(data.input, TableInput), len(part), batch)
         if slips.found:
             break
     return slips
@@ -73,16 +78,19 @@ def _each(rows: Rows, least: int) -> list[tuple[str, Rows]]:
     return [(rows.batches[b], rows.take(np.flatnonzero(rows.batch == b))) for b in largest.tolist() if b in enough]
 
 
-def _slips(
-    names: Sequence[str], columns: _Columns, table: bool
-) -> tuple[dict[str, float], dict[str, str], dict[str, float | None]]:
-    """-> `factors`, `mixed` and `filled` of `ColumnSlips`"""
+def _slips(names: Sequence[str], columns: _Columns, table: bool, rows: int, batch: str) -> ColumnSlips:
     moved = [k for k in range(len(names)) if columns.moved(k)]
     mixed = columns.mixed(moved) if table else {}
-    factors = {names[k]: factor for k in moved if k not in mixed and (factor := columns.factor(k)) is not None}
-    filled = {names[k]: value for k in moved if table for value in columns.filled(k)}
-    held = {names[k]: names[other] for k, other in mixed.items()}
-    return factors, held, filled
+    alone = [k for k in moved if k not in mixed]
+    units = {k: unit for k in alone if (unit := columns.unit(k)) is not None}
+    return ColumnSlips(
+        rows,
+        factors={names[k]: factor for k in alone if k not in units and (factor := columns.factor(k)) is not None},
+        mixed={names[k]: names[other] for k, other in mixed.items()},
+        filled={names[k]: value for k in moved if table for value in columns.filled(k)},
+        batch=batch,
+        units={names[k]: unit for k, unit in units.items()},
+    )
 
 
 def _numbers(spec: InputSpec) -> tuple[list[str], list[int]]:
@@ -155,6 +163,21 @@ class _Columns:
             return size if times > 0 else 1 / size
         back = beyond and _within(own / 10.0**power, sizes) >= NEARLY
         return 10.0**power if alike or back or self._mends([k], left) else None
+
+    def unit(self, k: int) -> str | None:
+        """Degrees that were sent, and those that would be as the column was: "°F to °C". Their other zero must tell,
+        which changes no large number: neither the factor alone, nor a power of ten, makes the column nearly as near."""
+        before, now = self.before(k), self.now(k)
+        sizes, own = _sizes(before), _sizes(now)
+        if not len(sizes) or not len(own):
+            return None
+        power = round(_log(own) - _log(sizes))
+        for degrees in TEMPERATURES:
+            left = _apart(before, now * degrees.times + degrees.plus)
+            others = [now * degrees.times, now / 10.0**power if abs(power) <= MOST_POWER else now]
+            if left <= DEGREES and all(NEARER * left <= _apart(before, x) for x in others) and self._mends([k], left):
+                return degrees.factor
+        return None
 
     def mixed(self, moved: Sequence[int]) -> dict[int, int]:
         """Columns and those whose values they hold: of the places in which all fit best, each cycle that mends."""

@@ -8,7 +8,7 @@ may have changed in that way.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.contract.enums import Severity
 from service.contract.figures import amount
@@ -24,7 +24,8 @@ class ColumnSlips:
     """What is wrong with columns of a batch, each by its name.
 
     `factors`: how many times too large they look · `mixed`: the column whose values they look like · `filled`: the one
-    value that they hold, None: they are missing · `batch`: the one of several that is wrong, "" for all.
+    value that they hold, None: they are missing · `batch`: the one of several that is wrong, "" for all · `units`:
+    degrees that they look like, and those that they were: "°F to °C".
     """
 
     rows: int
@@ -32,33 +33,36 @@ class ColumnSlips:
     mixed: Mapping[str, str]
     filled: Mapping[str, float | None]
     batch: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def found(self) -> bool:
         """Whether anything is wrong."""
-        return bool(self.factors or self.mixed or self.filled)
+        return bool(self.factors or self.mixed or self.filled or self.units)
 
 
 def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
     """Rule 13: columns look mixed up, in another unit, or filled with one value."""
     if slips is None:
         return Finding("Too few rows, or no columns of numbers, to compare with those before.", evidence=False)
-    found = [sentence for sentence in (_mixed(slips), _factors(slips), _filled(slips)) if sentence]
+    found = [sentence for sentence in (_mixed(slips), _factors(slips), _units(slips), _filled(slips)) if sentence]
     if not found:
         return Finding("No column looks mixed up, in another unit or filled with one value.", 0.0, 0.0)
     of_batch = f" of batch {slips.batch}" if slips.batch else ""
     what = f"{' '.join(found)} So it is in {rows(slips.rows)}{of_batch}, beside those that version {live} learned."
     remedy = "Send the rows again as they were before. If they are right, promote this version: then they are usual."
-    wrong = float(len({*slips.mixed, *slips.factors, *slips.filled}))
+    wrong = float(len({*slips.mixed, *slips.factors, *slips.units, *slips.filled}))
     return Finding(what, wrong, 0.0, Severity.HELD, remedy, figures=_figures(slips))
 
 
 def _figures(slips: ColumnSlips) -> dict[str, Figure]:
     """Names of columns, each list beside another in the same order: the column whose values each holds, how many times
-    too large it is, the value that it holds in every row ("": missing)."""
+    too large it is, the degrees that it looks like and those that it held, the value that it holds in every row ("":
+    missing)."""
     pairs = {
         ("mixed", "held"): slips.mixed,
         ("scaled", "times"): {name: f"{times:g}" for name, times in slips.factors.items()},
+        ("converted", "units"): slips.units,
         ("filled", "values"): {name: "" if value is None else amount(value) for name, value in slips.filled.items()},
     }
     figures: dict[str, Figure] = {"rows": slips.rows}
@@ -91,6 +95,16 @@ def _factors(slips: ColumnSlips) -> str:
         parts.append(
             f"{'Columns' if len(names) > 1 else 'Column'} {_names(names)} look{'s' * (len(names) == 1)} {size}."
         )
+    return " ".join(parts)
+
+
+def _units(slips: ColumnSlips) -> str:
+    parts = []
+    for unit in dict.fromkeys(slips.units.values()):
+        names = [name for name, of in slips.units.items() if of == unit]
+        sent, _, meant = unit.partition(" to ")
+        column = "Columns" if len(names) > 1 else "Column"
+        parts.append(f"{column} {_names(names)} look{'s' * (len(names) == 1)} like {sent} in place of {meant}.")
     return " ".join(parts)
 
 

@@ -208,13 +208,16 @@ def _columns(rule: Rule, words: Words) -> dict[str, str]:
         said.append(words("reason.columns.swapped", names=_named(mixed, words)))
     elif mixed:
         said.append(words("reason.columns.mixed", n=len(mixed), column=mixed[0], held=held[0]))
-    for of, beside in (("scaled", "times"), ("filled", "values")):
+    for of, beside in (("scaled", "times"), ("converted", "units"), ("filled", "values")):
         pairs = [*zip(lists.get(of, []), lists.get(beside, []), strict=True)]
         for value in dict.fromkeys(value for _, value in pairs):
             names = _named([name for name, its in pairs if its == value], words)
             if of == "scaled":
                 key, shown = ("larger", float(value)) if float(value) > 1 else ("smaller", 1 / float(value))
                 said.append(words(f"reason.columns.{key}", names=names, times=amount(shown)))
+            elif of == "converted":
+                sent, _, meant = value.partition(" to ")
+                said.append(words("reason.columns.unit", names=names, sent=sent, meant=meant))
             else:
                 said.append(words(f"reason.columns.{'same' if value else 'missing'}", names=names, value=value))
     return {"columns": "".join(said)}

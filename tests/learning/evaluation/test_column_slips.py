@@ -47,8 +47,8 @@ def found(known: list[Floats], batch: Floats, spec: Any = TABLE) -> tuple[dict[s
     slips = column_slips(cast(Data, data), WrongColumns())
     assert slips is not None
     finding = wrong_columns(slips, 3)
-    assert (finding.fires is Severity.HELD) is bool(slips.factors or slips.mixed or slips.filled)
-    return {**slips.factors, **slips.mixed, **slips.filled}, finding.what
+    assert (finding.fires is Severity.HELD) is slips.found
+    return {**slips.factors, **slips.mixed, **slips.filled, **slips.units}, finding.what
 
 
 def times(x: Floats, factor: float, *columns: int) -> Floats:
@@ -97,6 +97,24 @@ def test_a_slip_is_named(rows: int, spoil: Callable[[Floats], Floats], slips: di
     what, sentence = found([people(200, 0), people(200, 1)], spoil(people(rows, 2)))
     assert what == slips
     assert said in sentence
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_degrees_of_the_other_kind_are_named_and_honest_weather_is_not(batches: int) -> None:
+    def weather(mean: float, seed: int, fahrenheit: bool = False) -> Floats:
+        x = people(200, seed)
+        celsius = np.random.default_rng(100 + seed).normal(mean, 5, 200)
+        x[:, 0] = celsius * 1.8 + 32 if fahrenheit else celsius
+        return x
+
+    celsius, fahrenheit = ([weather(15, seed, each) for seed in range(batches)] for each in (False, True))
+    what, said = found(celsius, weather(16, 9, fahrenheit=True))
+    assert (what, 'Column "age" looks like °F in place of °C.' in said) == ({"age": "°F to °C"}, True)
+    what, said = found(fahrenheit, weather(14, 9))
+    assert (what, 'Column "age" looks like °C in place of °F.' in said) == ({"age": "°C to °F"}, True)
+    for mean in (-5, 5, 25):
+        assert found(celsius, weather(mean, 9))[0] == {}
+        assert found(fahrenheit, weather(mean, 9, fahrenheit=True))[0] == {}
 
 
 @pytest.mark.parametrize("rows", [50, 250])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from service.contract.figures import amount
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.figures import error_sizes
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment
+from service.learning.evaluation.units import TEMPERATURES, Mistake
 from service.learning.gate.numbers.number_measurements import Repair
 from service.learning.statistics import ordered_by_chance
 
@@ -22,26 +22,13 @@ SLIPS = (1.0, *(factor for power in (10.0, 100.0, 1000.0) for factor in (power, 
 """Sizes of factors by which a sender errs, and no world changes: the sign, and powers of ten."""
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A unit taken for another. What was meant is `times` what was sent, and `plus`."""
-
-    factor: str
-    wrong: str
-    right: str
-    times: float
-    plus: float = 0.0
-
-
 def _mistakes() -> Iterator[Mistake]:
     for factor in FACTORS:
         large, by = max(factor, 1 / factor), amount(max(factor, 1 / factor))
         yield Mistake(f"/ {by}", f"look {by} times too large", f"divided by {by}", 1 / large)
         yield Mistake(f"* {by}", f"look {by} times too small", f"multiplied by {by}", large)
     yield Mistake("* -1", "look as if they had the other sign", "with it turned", -1.0)
-    celsius, fahrenheit = "degrees Celsius", "degrees Fahrenheit"
-    yield Mistake("°C to °F", f"look like {celsius}", f"as {fahrenheit}", 1.8, 32.0)
-    yield Mistake("°F to °C", f"look like {fahrenheit}", f"as {celsius}", 1 / 1.8, -32 / 1.8)
+    yield from TEMPERATURES
 
 
 MISTAKES = tuple(_mistakes())
