@@ -108,9 +108,9 @@ def test_degrees_of_the_other_kind_are_named_and_honest_weather_is_not(batches: 
         return x
 
     celsius, fahrenheit = ([weather(15, seed, each) for seed in range(batches)] for each in (False, True))
-    what, said = found(celsius, weather(16, 9, fahrenheit=True))
+    what, said = found(celsius, weather(15, 9, fahrenheit=True))
     assert (what, 'Column "age" looks like °F in place of °C.' in said) == ({"age": "°F to °C"}, True)
-    what, said = found(fahrenheit, weather(14, 9))
+    what, said = found(fahrenheit, weather(15, 9))
     assert (what, 'Column "age" looks like °C in place of °F.' in said) == ({"age": "°C to °F"}, True)
     for mean in (-5, 5, 25):
         assert found(celsius, weather(mean, 9))[0] == {}
