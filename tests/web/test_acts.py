@@ -75,6 +75,9 @@ def test_what_goes_live_against_the_gate_is_not_told_what_stays_live_and_what_to
     page = "/models/digits/versions/2"
     assert "Version 1 stays live. Look at them, then decide." in person.looks(page).text
     make_version(person.api.runtime, seed=2)
+    later = person.looks(page).text
+    assert "When it was judged: Held: 31 of 120 rows disagree." in later, "version 3 is live"
+    assert "stays live" not in later
     asked = person.looks(f"{page}/promote").text
     assert "Held: 31 of 120 rows disagree." in asked
     assert "stays live" not in asked

@@ -48,6 +48,7 @@ def show(view: View) -> Answer:
     retracted = all_taken_back(view) if not version.live and version.erased_at is None else set()
     barred = not retracted.isdisjoint(version.batches)
     ordered = version.live and verdict not in (Verdict.PROMOTED, None)
+    past = ordered or (verdict in (Verdict.HELD, Verdict.REJECTED) and version.parent != model.live_version)
     said = short(verdict, report, words)
     facts = {
         "model": model,
@@ -56,11 +57,9 @@ def show(view: View) -> Answer:
         "report": report,
         "short": words("verdict.by_order", verdict=said) if ordered else said,
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "then": words("version.then") if ordered or (verdict is Verdict.PROMOTED and not version.live) else "",
+        "then": words("version.then") if past or (verdict is Verdict.PROMOTED and not version.live) else "",
         "by_hand": ordered and report is not None and report.gate.outcome is Outcome.PASS,
-        "why": (found_sentence if ordered else verdict_sentence)(
-            verdict, version.number, version.parent, report, words
-        ),
+        "why": (found_sentence if past else verdict_sentence)(verdict, version.number, version.parent, report, words),
         "method": method_sentence(update, report, words) if update is not None else "",
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
         "barred": barred,
