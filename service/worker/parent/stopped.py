@@ -7,12 +7,15 @@ from dataclasses import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Outcome, UpdateKind, UpdateState
+from service.contract.enums import Outcome, UpdateKind, UpdateState, Verdict
 from service.contract.reports.number_report import NumberReport
 from service.learning.gate.numbers.number_gate import shows_a_move
 from service.registry import batches, deployments, updates
 from service.registry.sql.tables import Batch, Model, Update, Version
+from service.remedies import LEARN, PROMOTE, listed
 
+NAMED = 3
+"""Batches that a sentence names; more are counted."""
 LOOKED_BACK = 20
 """How many of the latest updates on a base are looked at."""
 
@@ -48,6 +51,26 @@ def learn_again(session: Session, model: Model, update: Update) -> None:
         if all(batches.is_whole(session.get_one(Batch, b)) for b in other.batches):
             order = replace(updates.order_of(session, other), expect=None)
             updates.enqueue(session, model, order, by=deployments.BY_GATE)
+
+
+def still_waiting(session: Session, model: Model, update: Update) -> str:
+    """A sentence behind a space: the batches that were stopped before an update, on its base, and how they are learned.
+    "" where there are none, such as where the update brings them itself. Nobody is told to promote what is rejected."""
+    stopped = stopped_before(session, model, update)
+    ids = list(dict.fromkeys(batch for other, _ in stopped for batch in other.batches if batch not in update.batches))
+    if not ids:
+        return ""
+    base = session.get_one(Version, update.base_version_id).number
+    first, many = stopped[0][0], len(ids) > NAMED
+    how = LEARN(model=model.name, batches='"pending"' if many else listed([*ids, *update.batches]))
+    ways = f"learn all of them together ({how})"
+    if first.verdict == Verdict.HELD:
+        promote = PROMOTE(model=model.name, version=session.get_one(Version, first.version_id).number)
+        ways = f"promote that first ({promote}), or {ways}"
+    named = f"{len(ids)} batches were" if many else f"{' and '.join(ids)} {'were' if len(ids) > 1 else 'was'}"
+    return (
+        f" Before it {named} stopped, which version {base} has not learned, either: if what they say is right, {ways}."
+    )
 
 
 def _contents(session: Session, update: Update) -> set[str]:

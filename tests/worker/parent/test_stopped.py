@@ -8,7 +8,7 @@ from service.contract.enums import Outcome
 from service.contract.reports.facts import GateReport, Rule
 from service.contract.reports.number_report import NumberBatch, NumberReport
 from service.registry import deployments, models, updates
-from service.registry.sql.tables import Batch, Update
+from service.registry.sql.tables import Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import publish
@@ -103,3 +103,21 @@ def test_once_one_is_like_them_they_are_learned_again(runtime: Runtime, ids: lis
     publish(runtime, again[0].id, again[0].fence, made)
     assert claimed(runtime).batches == stopped[1].batches
     assert compared(runtime, ids[4]) == []  # what is stopped once more is no new evidence
+
+
+def test_a_stopped_update_names_those_before_it_that_are_not_learned_either(runtime: Runtime, ids: list[str]) -> None:
+    def says(update: Update) -> str:
+        with runtime.database.reading() as session:
+            version = session.get_one(Update, update.id).version_id
+            return str(session.get_one(Version, version).report["gate"]["why"])
+
+    assert "Before it" not in says(judged(runtime, ids, 1, "disagrees_broadly", Outcome.UNDECIDED))
+    why = says(judged(runtime, ids, 2, "contradicts_everything", Outcome.FAIL))
+    assert f"Before it {ids[1]} was stopped, which version 1 has not learned, either" in why
+    assert f'POST {{"batches": ["{ids[1]}", "{ids[2]}"]}} to /v1/models/digits/updates' in why
+    assert 'promote that first (POST {"version": 2} to /v1/models/digits/deployments)' in why
+    with runtime.database.writing() as session:
+        session.get_one(Batch, ids[1]).retracted_at = 1.0
+    why = says(judged(runtime, ids, 3, "contradicts_everything", Outcome.FAIL))
+    assert f"Before it {ids[2]} was stopped" in why
+    assert "promote" not in why

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
+from service.contract.reports.facts import MOVE
 from service.learning.gate.gate import Back, Figure, Finding, adds_up
 from service.learning.gate.numbers.first_batch_rules import MEANT, MOVES
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
@@ -18,6 +19,7 @@ LACKING = 0.2
 """Part of a batch that no head has seen which answers its own rows."""
 NEW_SOURCE = "Is it in their unit? If so, give it a model of its own, or a column that tells sources apart."
 FEW_FAR = "A few of its targets are far out: correct these rows, or take them out."
+FEW_RIGHT = f"If they are right, and what comes has changed at once, learn it {MOVE}."
 UNPAID = (
     "Other settings of its method do that without these rows, too: name those of the live version, such as `alpha`, "
     "and learn them again."
@@ -113,7 +115,7 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     if measured.unpaid:
         remedy = f"{UNPAID} {remedy}"
     if measured.few_far:
-        remedy, figures = FEW_FAR, {}
+        remedy = f"{FEW_FAR} {FEW_RIGHT}" if figures else FEW_FAR
     elif measured.new_source:
         begin = f'"{measured.new_source}", a source that is new, is unlike the others: errors'
         remedy, figures = NEW_SOURCE, {}

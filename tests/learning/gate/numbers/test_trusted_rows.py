@@ -156,7 +156,13 @@ def test_what_a_few_rows_of_a_new_source_do_is_said_of_them(stream: Stream, batc
     report = stream.judged(inputs, targets, candidate=candidate, new_source="south")
     rule = next(rule for rule in report.rules if rule.name == "forgets")
     assert rule.why.startswith("It forgot: errors ")
-    assert rule.why.endswith("A few of its targets are far out: correct these rows, or take them out.")
+    few = "A few of its targets are far out: correct these rows, or take them out."
+    right = ' If they are right, and what comes has changed at once, learn it with "expect": "move".'
+    assert rule.why.endswith(f"{few}{right}")
+    said = stream.judged(inputs, targets, candidate=candidate, new_source="south", expected=True)
+    assert "forgets" not in fired(said)
+    lost = stream.judged(inputs, targets, candidate=answers(stream.assessment(inputs, targets), 2.0, own=1.0))
+    assert why(lost, "forgets").endswith(few)
     shifted = stream.judged(inputs, batch[1] * 100, candidate=candidate, new_source="south")
     rule = next(rule for rule in shifted.rules if rule.name == "forgets")
     assert rule.why.startswith('"south", a source that is new, is unlike the others'), rule.why
