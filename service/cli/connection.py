@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from typer import Context
 
 from service.cli.exits import WrongUsage
 from service.remedies import UNKNOWN, Door, worded
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 30.0
 COMPLETION_SECONDS = 1.0
 """So long a shell waits for names."""
+COMPLETIONS = 50
+"""So many versions or batches a shell is told of, the latest."""
 NAMES = ("/batches/", "/version")
 """Where a body names batches, or a version: what is refused there does not exist."""
 
@@ -74,11 +79,30 @@ def ask(path: str, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
 
 def models_that_begin(incomplete: str) -> list[str]:
     """Names of models for a shell that completes one; none where the service does not answer at once."""
+    return _that_begin(incomplete, "/v1/models?limit=1000", "name")
+
+
+def versions_that_begin(ctx: Context, incomplete: str) -> list[str]:
+    """Numbers of the latest versions of the model that stands before."""
+    return _of_model(ctx, incomplete, f"versions?batches=false&limit={COMPLETIONS}", "number")
+
+
+def batches_that_begin(ctx: Context, incomplete: str) -> list[str]:
+    """Ids of the latest batches of the model that stands before."""
+    return _of_model(ctx, incomplete, f"batches?limit={COMPLETIONS}", "id")
+
+
+def _of_model(ctx: Context, incomplete: str, path: str, member: str) -> list[str]:
+    model = ctx.params.get("model") or next(iter(ctx.args), None)  # args: behind an option that has no value yet
+    return _that_begin(incomplete, f"/v1/models/{quote(model, safe='')}/{path}", member) if model else []
+
+
+def _that_begin(incomplete: str, path: str, member: str) -> list[str]:
     try:
-        items = ask("/v1/models?limit=1000", COMPLETION_SECONDS).get("items", [])
+        items = ask(path, COMPLETION_SECONDS).get("items", [])
     except Exception:  # a line that somebody types is no place for an error
         return []
-    return [model["name"] for model in items if model["name"].startswith(incomplete)]
+    return [name for item in items if (name := str(item[member])).startswith(incomplete)]
 
 
 def limit(name: str) -> float | None:

@@ -113,11 +113,16 @@ def test_a_shell_completes_verbs_and_their_options() -> None:
 
 
 class _Models(BaseHTTPRequestHandler):
-    """A service that has two models and takes one key."""
+    """A service that has two models, one with versions and batches, and takes one key."""
 
     def do_GET(self) -> None:
         known = self.headers["Authorization"] == "Bearer secret"
-        body = json.dumps({"items": [{"name": "digits"}, {"name": "rents"}]}).encode()
+        items = {
+            "/v1/models": [{"name": "digits"}, {"name": "rents"}],
+            "/v1/models/digits/versions": [{"number": 12}, {"number": 11}, {"number": 2}],
+            "/v1/models/digits/batches": [{"id": "bat_2b"}, {"id": "bat_1a"}],
+        }
+        body = json.dumps({"items": items.get(self.path.partition("?")[0], [])}).encode()
         self.send_response(200 if known else 401)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -134,6 +139,14 @@ def test_a_shell_completes_names_of_models_and_says_nothing_where_it_cannot() ->
         there = {**asked, "TSUIKA_URL": f"http://127.0.0.1:{server.server_port}"}
         named = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
         assert (named.stdout.split(), named.stderr) == (["digits"], "")
+        for place, line, names in (
+            ("4", "rollback digits --to 1", ["12", "11"]),
+            ("3", "retract digits bat_", ["bat_2b", "bat_1a"]),
+            ("3", "learn rents bat_", []),
+            ("3", "correct digits bat_1", ["bat_1a"]),
+        ):
+            of = run(**{**there, "COMP_CWORD": place}, TSUIKA_KEY="secret", COMP_WORDS=f"tsuika {line}")
+            assert (of.stdout.split(), of.stderr) == (names, ""), line
         server.shutdown()
     nobody = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
     assert (nobody.stdout.strip(), nobody.stderr) == ("", "")

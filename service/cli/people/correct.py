@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 from typer import Argument, Option
 
-from service.cli.connection import connected, in_options
+from service.cli.connection import batches_that_begin, connected, in_options
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.corrections import Right, listed, once_each, row_number, typed
 from service.cli.files.labels import Count, check_names, named_classes, unknown_labels
@@ -35,7 +35,12 @@ NOTHING = "Nothing was changed."
 
 def run(
     model: ModelName,
-    batch: Annotated[str, Argument(metavar="BATCH", help="Its id, as `tsuika batches MODEL` lists it.")],
+    batch: Annotated[
+        str,
+        Argument(
+            metavar="BATCH", help="Its id, as `tsuika batches MODEL` lists it.", autocompletion=batches_that_begin
+        ),
+    ],
     path: Annotated[
         Path | None, Argument(metavar="FILE", help="Rows that are corrected: columns row, from 0, and label.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument
 
-from service.cli.connection import connected
+from service.cli.connection import batches_that_begin, connected
 from service.cli.names import ModelName
 from service.cli.options import Expect, Json, Method
 from service.cli.progress import learning
@@ -18,7 +18,10 @@ from service.cli.verdicts import print_update
 def run(
     model: ModelName,
     batches: Annotated[
-        list[str] | None, Argument(metavar="BATCH", help="Ids of the batches, bat_...; else all that wait.")
+        list[str] | None,
+        Argument(
+            metavar="BATCH", help="Ids of the batches, bat_...; else all that wait.", autocompletion=batches_that_begin
+        ),
     ] = None,
     method: Method = None,
     expect: Expect = None,

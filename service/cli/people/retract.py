@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from service.cli.connection import connected
+from service.cli.connection import batches_that_begin, connected, models_that_begin
 from service.cli.exits import WrongUsage
 from service.cli.names import VersionOf, version_of
 from service.cli.options import Json, Reason, reason_of
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[str, Argument(metavar="MODEL", help="Name of the model.")],
+    model: Annotated[str, Argument(metavar="MODEL", help="Name of the model.", autocompletion=models_that_begin)],
     batches: Annotated[
-        list[str] | None, Argument(metavar="BATCH", help="Ids of the batches, as `tsuika batches MODEL` lists them.")
+        list[str] | None,
+        Argument(
+            metavar="BATCH",
+            help="Ids of the batches, as `tsuika batches MODEL` lists them.",
+            autocompletion=batches_that_begin,
+        ),
     ] = None,
     reason: Reason = None,
     erase: Annotated[bool, Option("--erase", help="Delete the rows and everything made of them, too.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option, echo
 
-from service.cli.connection import connected
+from service.cli.connection import connected, versions_that_begin
 from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json, Reason, reason_of
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def run(
     model: ModelName,
-    to: Annotated[int | None, Option(metavar="N", help="Go back until this version is live.")] = None,
+    to: Annotated[
+        int | None, Option(metavar="N", help="Go back until this version is live.", autocompletion=versions_that_begin)
+    ] = None,
     reason: Reason = None,
     as_json: Json = False,
 ) -> int:
