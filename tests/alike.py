@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two answers as JSON are the same, numbers to a millionth, as scores are computed in float32."""
+    """Whether two answers, as JSON or as the client has them, are the same, numbers to a millionth, as scores are
+    computed in float32."""
+    if isinstance(a, BaseModel) and isinstance(b, BaseModel):
+        return type(a) is type(b) and alike(a.model_dump(), b.model_dump())
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):

@@ -28,8 +28,9 @@ ERASED = 7_000_000
 
 
 def answer(api: Caller | Api, model: str, number: int) -> Any:
-    """What a version of a model predicts."""
-    return api.ok("POST", f"/v1/models/{model}/versions/{number}/predictions", {"inputs": INPUTS})
+    """What a version of a model predicts, to the bit: each row is a question of its own, and so passes alone."""
+    path = f"/v1/models/{model}/versions/{number}/predictions"
+    return [api.ok("POST", path, {"inputs": [row]})["predictions"] for row in INPUTS]
 
 
 @pytest.mark.long

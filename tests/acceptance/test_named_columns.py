@@ -24,6 +24,7 @@ from service.cli import main
 from service.client import Client, ClientError, RemoteModel
 from service.contract.inputs import places_of
 from tests.acceptance.service import until
+from tests.alike import alike
 from tests.running import Server
 
 MODEL = "named-columns"
@@ -228,7 +229,7 @@ ASK: dict[str, Callable[[Doors, Table], Any]] = {
 def test_rows_are_answered_by_the_names_of_their_columns(door: str, doors: Doors) -> None:
     table = fruits(2, 1)
     answers = ASK[door](doors, table)
-    assert ASK[door](doors, table.mixed()) == answers
+    assert alike(ASK[door](doors, table.mixed()), answers)
     for wrong, named in ((table.renamed(), r"\b(q0|z0)\b"), (table.lacking(), r"\bq4\b")):
         with pytest.raises((ClientError, ValueError), match=named):
             ASK[door](doors, wrong)

@@ -33,6 +33,7 @@ from service.learning.data.serialization import pack
 from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import fresh, parts_of
+from tests.alike import alike
 from tests.client.conftest import KEY
 from tests.client.test_result import REPORT
 from tests.running import ROOT, environment
@@ -212,7 +213,7 @@ def test_weights_come_back_in(client: Client, of_classes: RemoteModel, tmp_path:
     other = client.create_model("leaves-back", {"kind": "vector", "size": 5})
     other.import_version((done.folder / "weights.safetensors").read_bytes(), promote=True)
     rows = [[0.1, 101.0, 0.0, 0.5, 1.0], [1.5, 90.0, 0.1, 2.0, -1.0]]
-    assert other.predict(rows, top=3).predictions == of_classes.predict(rows, top=3).predictions
+    assert alike(other.predict(rows, top=3).predictions, of_classes.predict(rows, top=3).predictions)
 
 
 def test_weights_make_the_model_that_they_are_of(
@@ -246,7 +247,7 @@ def test_columns_keep_their_names_on_the_way_out_and_in(client: Client, tmp_path
     weights = (out / "weights.safetensors").read_bytes()
     again = client.create_model("leaves-named-back", {"kind": "vector", "size": 3, "names": names})
     again.import_version(weights, promote=True)
-    assert again.predict(asked, top=2).predictions == model.predict(asked, top=2).predictions
+    assert alike(again.predict(asked, top=2).predictions, model.predict(asked, top=2).predictions)
     other = client.create_model("leaves-named-mixed", {"kind": "vector", "size": 3, "names": names[::-1]})
     with pytest.raises(InvalidContent, match="columns of the file's vector are not those of this model"):
         other.import_version(weights)

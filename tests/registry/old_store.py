@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from service.contract.inputs import Architecture, VectorInput
@@ -79,7 +78,7 @@ class Store:
         self._predicted = [load(*recipe, lambda digest: self.store.get(SHARDS, digest)) for recipe in recipes]
 
     def is_whole(self, url: str) -> None:
-        """Asserts that a database which its rows came to is up to date: its versions predict what they did."""
+        """Asserts that a database which its rows came to is up to date: its versions predict the bits that they had."""
         invariants.hold_in(url, (self.data / "store").as_uri(), ["bat_1", "bat_2", "bat_3"])
         inputs = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
         runtime = Runtime(Settings(data=self.data, database_url=url))
@@ -87,7 +86,7 @@ class Store:
             assert runtime.live.get("digits").number == 2
             for number, before in enumerate(self._predicted, 1):
                 answered = runtime.live.at("digits", number).predictor.answer(inputs).values
-                assert answered == pytest.approx(before.answer(inputs).values, abs=1e-6)
+                assert np.array_equal(answered, before.answer(inputs).values)
         finally:
             runtime.close()
 

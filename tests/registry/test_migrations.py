@@ -28,7 +28,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(tmp_path / "data", request.param)
 
 
-def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_what_it_did(
+def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_the_same_bits(
     old: Store, migrated: Path
 ) -> None:
     before = old.rows()

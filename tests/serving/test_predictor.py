@@ -21,6 +21,8 @@ from service.serving.predictor import Predictor
 from tests.answering import predict
 
 SPEC = VectorInput(kind="vector", size=4)
+MEASURED = Pace.measured
+"""What services measure; tests take it for granted."""
 
 
 def checkpoint(classes: list[str], temperature: float = 1.0, spec: VectorInput | ImageInput = SPEC) -> Checkpoint:
@@ -110,7 +112,7 @@ def test_rows_that_take_much_memory_pass_a_few_at_a_time() -> None:
         MOST_ROWS,
     ]
     asked: list[int] = []
-    pace = Pace.measured(asked.append, most=5)
+    pace = MEASURED(asked.append, most=5)
     assert (max(asked), pace.cap) == (4, 4)
     pace.observe(4, 1e-5)
     assert pace.cap == 4

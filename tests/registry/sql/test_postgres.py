@@ -188,7 +188,7 @@ FIRST = Path(__file__).parents[1] / "postgres_0011.sql"
 
 
 @pytest.mark.parametrize("revision", schema.revisions()[10::4])
-def test_a_database_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_what_it_did(
+def test_a_database_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_the_same_bits(
     postgres: PostgresServer, tmp_path: Path, revision: str
 ) -> None:
     old, url, tables = Store(tmp_path / "data", revision), postgres.empty(), MetaData()
