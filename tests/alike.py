@@ -15,7 +15,7 @@ def alike(a: Any, b: Any) -> bool:
         return type(a) is type(b) and alike(a.model_dump(), b.model_dump())
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
-    if isinstance(a, list) and isinstance(b, list):
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(alike, a, b))
     if isinstance(a, float) and isinstance(b, float):
         return bool(a == pytest.approx(b, rel=1e-6, abs=1e-6, nan_ok=True))
