@@ -140,6 +140,7 @@ def test_what_a_method_takes_is_counted_where_numbers_are_learned() -> None:
         assert learner.training_seconds > 0
 
 
+@pytest.mark.long
 def test_an_update_is_timed_beside_boosting_anew_by_the_rows_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = list[int]()
     monkeypatch.setattr(Boosting, "trained", lambda self, rows, goals: trained.append(len(rows)))

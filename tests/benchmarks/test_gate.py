@@ -137,6 +137,7 @@ def test_seeds_are_at_least_one() -> None:
         seeds("4-1")
 
 
+@pytest.mark.long
 def test_a_long_stream_is_honest_or_worse_each_time() -> None:
     rows, random = drawn("wine", None, 0), np.random.default_rng(0)
     batch = (rows[0][:300], rows[1][:300])

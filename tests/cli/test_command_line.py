@@ -139,17 +139,28 @@ def test_a_shell_completes_names_of_models_and_says_nothing_where_it_cannot() ->
         there = {**asked, "TSUIKA_URL": f"http://127.0.0.1:{server.server_port}"}
         named = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
         assert (named.stdout.split(), named.stderr) == (["digits"], "")
-        for place, line, names in (
-            ("4", "rollback digits --to 1", ["12", "11"]),
-            ("3", "retract digits bat_", ["bat_2b", "bat_1a"]),
-            ("3", "learn rents bat_", []),
-            ("3", "correct digits bat_1", ["bat_1a"]),
-        ):
-            of = run(**{**there, "COMP_CWORD": place}, TSUIKA_KEY="secret", COMP_WORDS=f"tsuika {line}")
-            assert (of.stdout.split(), of.stderr) == (names, ""), line
         server.shutdown()
     nobody = run(**there, TSUIKA_KEY="secret", COMP_WORDS="tsuika promote di")
     assert (nobody.stdout.strip(), nobody.stderr) == ("", "")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("place", "line", "names"),
+    [
+        ("4", "rollback digits --to 1", ["12", "11"]),
+        ("3", "retract digits bat_", ["bat_2b", "bat_1a"]),
+        ("3", "learn rents bat_", []),
+        ("3", "correct digits bat_1", ["bat_1a"]),
+    ],
+)
+def test_a_shell_completes_versions_and_batches(place: str, line: str, names: list[str]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        there = {"_TSUIKA_COMPLETE": "complete_bash", "TSUIKA_URL": f"http://127.0.0.1:{server.server_port}"}
+        of = run(**there, COMP_CWORD=place, TSUIKA_KEY="secret", COMP_WORDS=f"tsuika {line}")
+        assert (of.stdout.split(), of.stderr) == (names, "")
+        server.shutdown()
 
 
 def test_impossible_settings_are_exit_2_and_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,6 +108,7 @@ def test_a_file_from_another_source_is_learned_and_the_batch_with_the_same_rows_
     assert tsuika("retract", "dell", south[1]).code == DONE
 
 
+@pytest.mark.long
 def test_suspects_are_listed_and_on_a_terminal_chosen(
     tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +185,7 @@ def test_targets_are_corrected_with_the_decimals_of_their_file(tsuika: Tsuika, t
     assert new.mean - old.mean == pytest.approx(changed / 120, rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_label_is_the_class_that_it_looks_like_however_its_accents_are_spelt(tsuika: Tsuika, tmp_path: Path) -> None:
     apart, new = (unicodedata.normalize("NFD", name) for name in ("p\u00eache", "caf\u00e9"))
     called = {"apple": "apple", "pear": apart, "plum": new}

@@ -85,6 +85,7 @@ def refusing(*arguments: Any, **options: Any) -> None:
     raise ValueError("refused")
 
 
+@pytest.mark.long
 def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_scikit_learn_takes_it_for_one_of_its_own(kind: str) -> None:
     check_estimator(getattr(tsuika.sklearn, kind)(), on_skip=None, expected_failed_checks=order)
 
 
+@pytest.mark.long
 def test_a_row_is_answered_the_same_among_others() -> None:
     from sklearn.datasets import load_iris
 
