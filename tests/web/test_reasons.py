@@ -409,7 +409,10 @@ def test_what_leaves_a_version_unproven_is_said() -> None:
     first = First(Agreement(24, 4, 0.1), 10, "1")
     new = (NewClass("8", 40, 39, 39), NewClass("9", 3, 1, 1))
     for measured, says in (
-        (Measured(live=None, first=first), "学習に使っていない 24 行での正解は 16.7 %、当て推量では 10.0 % です。"),
+        (
+            Measured(live=None, first=first),
+            "学習に使っていない 24 行での正解は 16.7 %、同じ答えを無作為に割り当てると 10.0 % です。",
+        ),
         (Measured(live=None, first=First(Agreement(3, 1, 0.5), 2, "1", alone=4)), "行がなくなるクラスの行が 4 行"),
         (Measured(live=None, first=replace(first, one_group=True)), "すべての行が 1 つのグループに属するため"),
         (Measured(live=None, first=replace(first, classes=1)), "クラスが 1 つだけでは、良し悪しを判断できません。"),
@@ -628,4 +631,12 @@ def test_a_first_version_of_classes_stands_beside_its_commonest_one(language: st
     of_more = report(new_classes={**brought, "commonest": {"class": "no", "accuracy": 0.775, "rows": 1200}})
     assert "1,200" in kind_of(of_more).how_good(of_more, Words(language)), "not of the rows that judge"
     assert said in verdict_sentence(Verdict.PROMOTED, 1, None, of, JA) or language != JA.language
+    unequal = {"class": "no", "accuracy": 0.97, "rows": 258}
+    scores = {"no": {"accuracy": 1.0, "rows": 250}, "yes": {"accuracy": 0.625, "rows": 8}}
+    rarest = report(new_classes={**brought, "classes": scores, "commonest": unequal})
+    trusted = {"accuracy": 0.99, "balanced_accuracy": 0.8, "rows": 258, "classes": scores, "commonest": unequal}
+    for such in (rarest, report(after=trusted)):
+        said = kind_of(such).how_good(such, Words(language))
+        assert "97" in said
+        assert said.endswith(("5 of 8 rows of “yes”.", "「yes」は 8 行中 5 行。"))
     assert beside[:5] not in kind_of(of).how_good(report(new_classes=brought), Words(language))

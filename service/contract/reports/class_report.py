@@ -13,6 +13,8 @@ from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certifi
 
 BARELY = 0.5
 """A class of which a smaller share of its own rows is recognised is not called known."""
+ONE_SIDED = 0.9
+"""Where one class has so many of the rows, a share of all of them says little of the others."""
 
 
 class ClassScore(Fact):
@@ -32,6 +34,23 @@ class Confusion(Fact):
     rows: int
 
 
+class Commonest(Fact):
+    """The class that most of some rows are of; always saying it is right on that share of them."""
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+    accuracy: float
+    rows: int | None = Field(
+        default=None, description="Of how many rows; null in older reports, which counted the judged ones."
+    )
+
+
+def rare(scores: Mapping[str, ClassScore], *commonest: Commonest | None) -> dict[str, ClassScore]:
+    """Where one class has nearly all rows of some, the others, those of the fewest rows first; else none."""
+    most = next((of.class_ for of in commonest if of is not None and of.accuracy >= ONE_SIDED), None)
+    others = [(name, score) for name, score in scores.items() if most not in (None, name)]
+    return dict(sorted(others, key=lambda other: (other[1].rows, other[0])))
+
+
 class Score(Fact):
     """Accuracy on trusted rows, at most 200 a class. In `accuracy` and `ece` each of them stands for its part of the
     learned rows of its class once a class has more: they are what all rows of these shares would give."""
@@ -49,6 +68,9 @@ class Score(Fact):
     )
     confusions: list[Confusion] = Field(
         default=[], description="Wrong answers by class and answer, those of the most rows first, at most 100."
+    )
+    commonest: Commonest | None = Field(
+        default=None, description="What always saying the commonest class is right on, counted as `accuracy` is."
     )
 
 
@@ -90,16 +112,6 @@ class Older(Fact):
     rows: int
 
 
-class Commonest(Fact):
-    """The class that most of some rows are of; always saying it is right on that share of them."""
-
-    class_: str = Field(serialization_alias="class", validation_alias="class")
-    accuracy: float
-    rows: int | None = Field(
-        default=None, description="Of how many rows; null in older reports, which counted the judged ones."
-    )
-
-
 class NewClassesScore(Fact):
     """Out-of-fold recall of the classes that this update brought. `interval` is Wilson's, 95 %."""
 
@@ -110,14 +122,25 @@ class NewClassesScore(Fact):
     classes: dict[str, ClassScore] = Field(default={})
     commonest: Commonest | None = Field(
         default=None,
-        description="Of a first version of several classes: what always saying the commonest is right on, of all rows "
-        "of the update that have a label. Those that judge are at most 200 a class, each content once.",
+        description="Of a first version of several classes: what always saying the commonest is right on, of the rows "
+        "that judge; in some older reports of all rows.",
+    )
+    commonest_of_all: Commonest | None = Field(
+        default=None,
+        description="The same of all rows of the update that have a label. Those that judge are at most 200 a class, "
+        "each content once.",
     )
 
     @property
     def barely(self) -> dict[str, ClassScore]:
         """Classes of which fewer than half of their own rows are recognised."""
         return {name: score for name, score in self.classes.items() if score.accuracy < BARELY}
+
+    @property
+    def rare(self) -> dict[str, ClassScore]:
+        """The others where one class has nearly all rows that judge, or all of the update, but for `barely`."""
+        known = {name: score for name, score in self.classes.items() if name not in self.barely}
+        return rare(known, self.commonest, self.commonest_of_all)
 
 
 class LostSince(Fact):

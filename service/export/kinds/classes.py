@@ -60,7 +60,7 @@ class ClassKind(Kind[Predictions, Report]):
             on = f"{after.rows:,} trusted rows, which it did not learn"
             yield ""
             yield f"Right on {right} of {on}; {mean} as a mean over classes."
-            yield _commonest(after.classes)
+            yield _commonest(after.classes, after.commonest)
         elif report.new_classes.after is not None:
             brought = report.new_classes
             yield ""
@@ -77,10 +77,13 @@ class ClassKind(Kind[Predictions, Report]):
             yield f"| {code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
 
 
-def _commonest(scores: Mapping[str, ClassScore], of_all: Commonest | None = None) -> str:
-    """What anybody could say of the same rows, or, where that is known, of all rows of the update."""
-    if of_all is not None and of_all.rows is not None:
-        return f"Always saying {code(of_all.class_)} is right on {of_all.accuracy:.1%} of all {of_all.rows:,} rows."
+def _commonest(scores: Mapping[str, ClassScore], measured: Commonest | None) -> str:
+    """What anybody could say of the same rows, counted as what is said of the version; of an older report of rows that
+    are at most 200 a class, or of all rows of the update."""
+    if measured is not None and measured.rows is not None:
+        same = measured.rows == sum(score.rows for score in scores.values())
+        of = "them" if same else f"all {measured.rows:,} rows"
+        return f"Always saying {code(measured.class_)} is right on {measured.accuracy:.1%} of {of}."
     rows = {name: score.rows for name, score in scores.items()}
     most = max(sorted(rows), key=lambda name: rows[name])
     share = f"{rows[most] / sum(rows.values()):.1%}"

@@ -6,11 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import TypeAdapter
 
 from service.contract.predictions import Predictions
-from service.contract.reports.class_report import LostSince, Report, Score, SuspectRow
+from service.contract.reports.class_report import LostSince, Report, Score, SuspectRow, rare
 from service.contract.reports.facts import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
@@ -21,6 +22,8 @@ from service.web.words import Words, percent, round_percent
 
 MOST_CLASSES, MOST_COUNTED = 20, 6
 """Classes of a matrix that can be read; of a batch that are named with their rows, those with most."""
+RAREST = 3
+"""So many of the classes with the fewest rows are named, where nearly all are of one class."""
 LONGEST = 40
 """Letters of a label in a sentence."""
 LINKED = 10
@@ -78,11 +81,15 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             return ""
         key = "good.trusted" if old else "good.first"
         said = words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
-        if old or (most := report.new_classes.commonest) is None:
+        brought, after = report.new_classes, report.after
+        few = brought.rare if not old or after is None else rare(after.classes, after.commonest)
+        most = brought.commonest if not old or after is None else after.commonest
+        if most is None or (old and not few):
             return said
-        key = "commonest" if most.rows in (None, report.new_classes.rows) else "commonest_of_all"
+        key = "commonest" if most.rows in (None, right.rows) else "commonest_of_all"  # as older reports have it
         beside = words(f"good.beside.{key}", name=most.class_, accuracy=percent(most.accuracy), n=most.rows or 0)
-        return " ".join((said, beside))
+        each = [words("good.few_of", name=name, right=of.right, n=of.rows) for name, of in islice(few.items(), RAREST)]
+        return " ".join((said, beside, *([words("good.rare", classes=each)] if each else ())))
 
     def figures(self, report: Report, words: Words, of_live: bool = False) -> Figures:
         labels = "model.fact.accuracy", "model.fact.new" if of_live or report.before is None else "model.column.new"

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from service.contract.reports.class_report import ClassScore, Confusion, Score
+from service.contract.reports.class_report import ClassScore, Commonest, Confusion, Score
 from service.learning.data.matrices import matrix, parts, row_by_row
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers
@@ -209,7 +209,18 @@ def scored(answers: Answers, rows: Rows, counts: Floats | None = None) -> Score 
         classes=classes,
         ece=calibration_error(answers, rows, counts),
         confusions=confusions(answers, rows),
+        commonest=commonest(rows, counts),
     )
+
+
+def commonest(rows: Rows, counts: Floats | None = None) -> Commonest | None:
+    """What always saying the commonest label of rows is right on; None without rows. counts [n]: as of `scored`"""
+    if not len(rows):
+        return None
+    shares = np.bincount(rows.labels, weights=counts, minlength=len(rows.names))
+    shares = shares / shares.sum()
+    most = max(np.argsort(rows.names), key=lambda k: shares[k])
+    return Commonest(class_=rows.names[most], accuracy=float(shares[most]), rows=len(rows))
 
 
 def confusions(answers: Answers, rows: Rows) -> list[Confusion]:

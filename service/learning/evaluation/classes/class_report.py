@@ -29,6 +29,7 @@ from service.learning.evaluation.classes.class_answers import (
     Answers,
     calibration_error,
     class_scores,
+    commonest,
     scored,
     standing_for,
 )
@@ -208,18 +209,19 @@ def _interference(gate: GateReport) -> Interference:
 def _new_classes_score(assessment: ClassAssessment) -> NewClassesScore:
     which = new_rows(assessment)
     rows, right = assessment.batch.take(which), assessment.candidate.on_batch.right(assessment.batch)[which]
-    classes, commonest = class_scores(right, rows), None
-    if not assessment.base and len(assessment.new) > 1 and classes:
-        counts = assessment.counts or rows.counts()
-        most, of_all = max(sorted(counts), key=lambda name: counts[name]), sum(counts.values())
-        commonest = Commonest(class_=most, accuracy=counts[most] / of_all, rows=of_all)
+    several = not assessment.base and len(assessment.new) > 1
+    counts, of_all = assessment.counts or rows.counts(), None
+    if several and len(rows):
+        most, every = max(sorted(counts), key=lambda name: counts[name]), sum(counts.values())
+        of_all = Commonest(class_=most, accuracy=counts[most] / every, rows=every)
     return NewClassesScore(
         names=list(assessment.new),
         after=float(right.mean()) if len(rows) else None,
         interval=wilson(int(right.sum()), len(rows)),
         rows=len(rows),
-        classes=classes,
-        commonest=commonest,
+        classes=class_scores(right, rows),
+        commonest=commonest(rows) if several else None,
+        commonest_of_all=of_all,
     )
 
 

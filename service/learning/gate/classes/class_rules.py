@@ -59,6 +59,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         what = f"Nothing was tested: {too_few(unseen.rows)}"
         return Finding(what, limit=rule.p, evidence=False, unproven=True, figures={"rows": unseen.rows})
     right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
+    dealt = f"the same answers, dealt out by chance, would be on {percent(unseen.chance)}"
     figures: dict[str, Figure] = {
         "rows": unseen.rows,
         "right": unseen.right / unseen.rows,
@@ -67,7 +68,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     }
     _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
-        what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
+        what = f"{right}, {dealt}: too few rows to judge it."
         return Finding(what, unseen.p, rule.p, evidence=False, unproven=True, figures=figures)
     remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
     if unseen.p > rule.p:
@@ -75,9 +76,9 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         what = f"The labels cannot be predicted from the inputs. {no_better}"
         return Finding(what, unseen.p, rule.p, Severity.HELD, remedy, figures=figures)
     if best < unseen.chance + rule.least_gain * (1 - unseen.chance):
-        what = f"It knows next to nothing. {right}; chance would give {percent(unseen.chance)}."
+        what = f"It knows next to nothing. {right}; {dealt}."
         return Finding(what, None, rule.p, Severity.HELD, remedy, figures=figures)
-    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p, figures=figures)
+    return Finding(f"{right}; {dealt}.", unseen.p, rule.p, figures=figures)
 
 
 def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from service.contract.figures import percent
-from service.contract.reports.class_report import OldClasses, Report
+from service.contract.reports.class_report import ClassScore, OldClasses, Report
 from service.learning.gate.words import VerdictWords
 from service.learning.wording import MANY, chance, counted, listed, raised, rows, trusted_rows
 
 NAMED = 3
-"""Classes of which few rows are recognised that are named."""
+"""Classes of which few rows are recognised, or that have few, that are named."""
 SURE = 0.01
 """From this chance on a loss may be none."""
 VISIBLE = 0.02
@@ -29,9 +30,9 @@ class ClassWords(VerdictWords[Report]):
             if not knows:
                 return "There was nothing to compare it with."
             if (most := new.commonest) is not None:
-                of_all = "" if most.rows in (None, new.rows) else f" of all {most.rows:,}"
-                how += f' (always saying "{most.class_}" is right on {percent(most.accuracy)}{of_all})'
+                how += f' (always saying "{most.class_}" is right on {percent(most.accuracy)})'
             how = f", right on {percent(new.after)} of {rows(new.rows)}{how}" if new.after else ""
+            how += f"; {_rare(new.rare)}" if new.rare and how else ""
             return f"{knows}{how}{f'; {missed}' if missed else ''}."
         if len(known) > MANY:
             knows = f"It knows {len(known)} new classes"  # a count alone would be taken for all that it knows
@@ -58,6 +59,13 @@ def barely(weak: Mapping[str, tuple[int, int]], could: int | None) -> str:
     said = listed(counts) if len(counts) <= NAMED else f"{hits:,} of {rows(judged)} of {len(weak)} classes"
     best = "" if could is None else f", where the exact head of all rows recognises {could:,}"
     return f"it recognises {said}{best}: send more rows of {'it' if len(weak) == 1 else 'them'}"
+
+
+def _rare(scores: Mapping[str, ClassScore]) -> str:
+    """Says of how many rows of the rarest classes the answers are right."""
+    fewest = list(islice(scores.items(), NAMED))
+    said = listed([f"{score.right:,} of {rows(score.rows)} of {name}" for name, score in fewest])
+    return f"{said} {'is' if len(fewest) == 1 == fewest[0][1].rows else 'are'} right"
 
 
 def _barely(report: Report) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
-from service.contract.reports.class_report import ClassScore, LostSince, Report, SuspectRow
+from service.contract.reports.class_report import ClassScore, Commonest, LostSince, Report, SuspectRow
 from service.contract.reports.facts import BESIDE_SETTINGS, Cost
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.assessment import ExamAnswers
@@ -552,15 +552,33 @@ def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
         yardstick_on_batch=says("ab", uneven),
     )
     assert spoken(more) == f'{knows} (always saying "b" is right on 65.0 %).'
-    all_of_them = assess(changed(more, counts={"a": 372, "b": 228})).new_classes.commonest
-    assert all_of_them is not None
-    assert (all_of_them.class_, all_of_them.accuracy, all_of_them.rows) == ("a", 0.62, 600), "not of rows that judge"
-    assert spoken(changed(more, counts={"a": 372, "b": 228})) == (
-        f'{knows} (always saying "a" is right on 62.0 % of all 600).'
+    capped = changed(more, counts={"a": 372, "b": 228})
+    judged, all_of_them = assess(capped).new_classes.commonest, assess(capped).new_classes.commonest_of_all
+    assert (judged, all_of_them) == (
+        Commonest(class_="b", accuracy=0.65, rows=40),
+        Commonest(class_="a", accuracy=0.62, rows=600),
     )
+    assert spoken(capped) == f'{knows} (always saying "b" is right on 65.0 %).', "of the same rows"
     old = assess(more).model_dump(mode="json")
     del old["new_classes"]["commonest"]  # as an older service stored it
     assert promoted(Report.model_validate(old), 2) == f"{knows}."
+
+
+def test_where_nearly_all_rows_are_of_one_class_a_first_version_says_how_it_does_on_the_others() -> None:
+    labels, answers = "a" * 190 + "b" * 7 + "c" * 6, "a" * 190 + "bbbbaaa" + "caaaaa"
+    of = changed(
+        first(),
+        batch=replace(rows(labels, "bat_1"), folds=np.arange(203) % 10),
+        candidate=Answers(("a", "b", "c"), np.zeros((0, 3))),
+        candidate_on_batch=says("abc", answers),
+        yardstick_on_batch=says("abc", answers),
+    )
+    assert spoken(of).endswith(
+        '(always saying "a" is right on 93.6 %); 4 of 7 rows of b are right; it recognises 1 of 6 rows of c: send more '
+        "rows of it."
+    )
+    even = changed(first(), counts={"a": 100_000, "b": 20})
+    assert spoken(even).endswith('(always saying "a" is right on 50.0 %); 20 of 20 rows of b are right.'), "at most 200"
 
 
 def test_an_unproven_version_says_why() -> None:

@@ -109,7 +109,7 @@ def test_a_first_version_that_knows_next_to_nothing_is_held_however_sure_that_li
     report = judge(first(48, 2982, 0.0033, 301), POLICY)
     assert report.outcome is Outcome.UNDECIDED
     assert report.why.startswith(
-        "Held: it knows next to nothing. Of 2,982 rows it had not seen 1.6 % are right; chance"
+        "Held: it knows next to nothing. Of 2,982 rows it had not seen 1.6 % are right; the same"
     )
     assert not fired(first(180, 2982, 0.0033, 301)), "6.0 %"
     assert not fired(first(5300, 10_000, 0.5, 2)), "three points more than a coin"
