@@ -261,6 +261,21 @@ REPORT_LISTS = Remedy(
 )
 LIST_KEYS = Remedy("list_keys", "GET /v1/keys", "tsuika keys list", "tsuika keys list", "the page of keys")
 
+WITHOUT_BACKBONE = Remedy(
+    "without_backbone",
+    "Leave out the weights of a pretrained backbone, as GET .../weights does without whole=true",
+    "Leave out the weights of a pretrained backbone, as weights() does without whole=True",
+    "Leave out the weights of a pretrained backbone: tsuika export MODEL -o FILE.safetensors, without --whole",
+    "Leave out the weights of a pretrained backbone, as tsuika export does without --whole",
+)
+WHOLE_FILE = Remedy(
+    "whole_file",
+    "Send the whole file, as GET .../weights?whole=true gives it",
+    "Send the whole file, as weights(whole=True) gives it",
+    "Take the whole file: tsuika export MODEL -o FILE.safetensors --whole, where the model is",
+    "Take the whole file, as tsuika export --whole writes it",
+)
+
 # How a file is read: Python says it as HTTP.
 
 

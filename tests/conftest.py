@@ -96,6 +96,7 @@ TOGETHER = [
         "cli/test_people.py",
         "cli/test_spreadsheets.py",
         "cli/test_terminal_page.py",
+        "cli/test_texts.py",
         "cli/test_ways_on.py",
         "examples/test_cifar.py",
         "examples/test_programs.py",

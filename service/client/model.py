@@ -194,12 +194,13 @@ class AsyncModel(Asking, Learning):
         report = (await self.version(version)).report
         return report.certificate if report else None
 
-    async def weights(self, version: int | str | None = None, *, whole: bool = True) -> bytes:
+    async def weights(self, version: int | str | None = None, *, whole: bool = False) -> bytes:
         """The version as safetensors: what `import_version` of another model of the same input takes.
 
-        whole=False leaves out the weights of a pretrained backbone that no batch changed: the other service has them.
+        Weights of a pretrained backbone that are those that are installed are left out, since the service that takes
+        the file in has them; whole=True puts them in.
         """
-        params = {} if whole else {"whole": "false"}
+        params = {"whole": "true"} if whole else {}
         path = f"{self._version(self._pinned(version))}/weights"
         return (await self._transport.send("GET", path, **params)).content
 

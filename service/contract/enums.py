@@ -218,5 +218,7 @@ SAFETENSORS, FORM_DATA = "application/x-safetensors", "multipart/form-data"
 """Content types of bodies."""
 ENTRY = "tsuika"
 """Name of the one entry of the metadata of a safetensors file that was written here."""
+LEFT_OUT = "left_out"
+"""Member of that entry: parts of an exported version that are not in the file, each with the digest of its shard."""
 ROWS = (RAW, NPY, PNG, JPEG)
 """Content types of a prediction whose body is rows without JSON around them."""

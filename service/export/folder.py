@@ -54,7 +54,7 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
     if onnx:
         check_packages()
     facts = model.version(version)
-    data = model.weights(facts.number)
+    data = model.weights(facts.number, whole=True)
     checkpoint = read_file(data)
     program = Program(checkpoint)
     rows, inputs = sample_rows(checkpoint, program.kind.added_back)

@@ -245,7 +245,7 @@ def test_a_linear_head_and_one_on_a_known_backbone_are_taken(api: Api) -> None:
 
 @pytest.mark.long
 def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
-    api = make_api()
+    api = make_api(max_body_bytes=2**27)
     api.ok("POST", "/v1/models", {"name": "intents", "input": {"kind": "text"}})
     head = {"head.0.weight": np.zeros((2, 384), np.float32), "head.0.bias": np.array([0, 1], np.float32)}
     members = {"architecture": '{"name": "minilm"}', "classes": '["a", "b"]'}
@@ -253,8 +253,8 @@ def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     assert made.status_code == 201, made.text
     answer = api.ok("GET", "/v1/models/intents/predictions?input=where+is+my+order%3F")["predictions"][0]
     assert (answer["class"], answer["score"]) == ("b", pytest.approx(np.e / (np.e + 1)))
-    whole = api("GET", "/v1/models/intents/versions/1/weights").content
-    small = api("GET", "/v1/models/intents/versions/1/weights?whole=false").content
+    whole = api("GET", "/v1/models/intents/versions/1/weights?whole=true").content
+    small = api("GET", "/v1/models/intents/versions/1/weights").content
     assert len(small) < len(whole) / 1000
     again = send(api, small, "/v1/models/intents/versions?promote=true")
     assert again.status_code == 201, again.text
@@ -263,6 +263,13 @@ def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     other = re.sub(rb'(left_out\\":\{\\"backbone.0\\":\\")....', rb"\1abcd", small)
     assert other != small
     assert "are others" in send(api, other, "/v1/models/intents/versions").json()["detail"]
+    tensors = load(whole)
+    tuned = {**tensors, "head.0/bias": head["head.0.bias"]}
+    changed = next(name for name in tuned if name.startswith("backbone.0/") and name.endswith("bias"))
+    tuned[changed] = tensors[changed] + np.float32(0.5)
+    assert send(api, save(tuned, members), "/v1/models/intents/versions").status_code == 201
+    own = api("GET", "/v1/models/intents/versions/3/weights").content
+    assert changed in load(own), "no other service has weights that were trained elsewhere"
     assert (
         send(api, save(head, {**members, "scale": '{"range": [0, 1]}'}), "/v1/models/intents/versions").status_code
         == 422
@@ -273,7 +280,7 @@ def test_a_file_that_is_too_large_is_told_how_to_be_smaller(make_api: MakeApi) -
     api = make_api(max_body_bytes=1024)
     refused = send(api, b" " * 2000)
     assert refused.status_code == 413
-    assert "whole=false" in refused.json()["detail"]
+    assert "without whole=true" in refused.json()["detail"]
     assert "batches" not in refused.json()["detail"]
 
 

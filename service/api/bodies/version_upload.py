@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.api.preconditions import check_architecture
 from service.api.validation import invalid
 from service.contract.body_limits import MOST_DEPTH
-from service.contract.enums import ENTRY, FORM_DATA
+from service.contract.enums import ENTRY, FORM_DATA, LEFT_OUT
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
 from service.contract.names import MOST_CLASSES, clean_class_name
 from service.errors import BrokenJSON, InvalidContent
@@ -23,11 +23,10 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
 from service.learning.network.input_scale import InputScale, declared_scale
+from service.remedies import WHOLE_FILE
 
 BACKBONE = "backbone.0"
 """The part that holds the weights of a pretrained backbone."""
-LEFT_OUT = "left_out"
-"""Of the metadata of an exported file: parts that are not in it, each with the digest of its shard."""
 MEMBERS = ("architecture", "classes", "scale")
 """What is sent beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
 SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
@@ -81,7 +80,7 @@ def read_import(
             raise InvalidContent.at(
                 "/weights",
                 f"The file leaves out the weights of {backbone.name} (SHA-256 {digest[:16]}…), and those that are here "
-                f"are others ({local.digest[:16]}…). Send the whole file, as GET .../weights?whole=true gives it.",
+                f"are others ({local.digest[:16]}…). {WHOLE_FILE()}.",
             )
         return local
 

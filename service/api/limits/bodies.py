@@ -11,6 +11,7 @@ from service.api.limits.request_checks import WRITES, has_body, header
 from service.contract.enums import CSV, FORM_DATA, JSON, NPY, RAW, ROWS, SAFETENSORS
 from service.errors import TooLarge, UnsupportedMedia
 from service.guessing.csv_letters import ENCODINGS
+from service.remedies import WITHOUT_BACKBONE
 from service.settings import Settings
 
 LATER_TYPES = ("application/x-ndjson", "application/vnd.apache.parquet", "application/x-npz", "application/zip")
@@ -53,8 +54,7 @@ _STORED = Body(
 _VERSION = Body(
     (RAW, SAFETENSORS, FORM_DATA),
     limit="rows",
-    too_large=f"{_LARGEST}Leave out the weights of a pretrained backbone, as GET .../weights?whole=false does, or ask "
-    "who runs the service to raise the limit.",
+    too_large=f"{_LARGEST}{WITHOUT_BACKBONE()}, or ask who runs the service to raise the limit.",
     weights=True,
 )
 BODIES = {

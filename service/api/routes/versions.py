@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, read_import
+from service.api.bodies.version_upload import BACKBONE, read_import
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, also, gives, refusals, takes
 from service.contract import requests, resources, version_resources
-from service.contract.enums import FORM_DATA, RAW, SAFETENSORS
-from service.contract.inputs import BUILT_IN
+from service.contract.enums import FORM_DATA, LEFT_OUT, RAW, SAFETENSORS
+from service.contract.inputs import BUILT_IN, PretrainedBackbone
 from service.contract.requests import Reason
-from service.errors import Conflict, InvalidContent, NotFound
+from service.errors import Conflict, InvalidContent, MethodRefused, NotFound
+from service.learning.backbones import starting_weights
 from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
 from service.registry import aliases, deployments, lineage, models, versions
@@ -72,9 +74,10 @@ async def get_weights(
     whole: Annotated[
         bool,
         Query(
-            description="false: without the weights of a pretrained backbone that no batch changed; named by digest."
+            description="true: with the weights of a pretrained backbone, too, where those that are installed here are "
+            "the same; else the file names them by digest."
         ),
-    ] = True,
+    ] = False,
 ) -> Response:
     """All parts of a version as one safetensors file; the metadata holds layout and classes."""
     return await shared.downloads.send(request, lambda: _weights(shared, model, version, whole))
@@ -84,7 +87,7 @@ def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[by
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         facts = aliases.present(session, record, version)
-    left_out = {} if whole else _pretrained(facts)
+    left_out = {} if whole else _installed(facts, shared.runtime.settings.weights)
     tensors = {
         f"{shard['part']}/{name}": array
         for shard in facts.shards
@@ -108,11 +111,18 @@ def get_lineage(
         return answer(lineage.resource_of(session, models.get(session, model), after, before))
 
 
-def _pretrained(facts: Version) -> dict[str, str]:
-    """Part and digest of the weights of a pretrained backbone that no batch changed; empty where there is none."""
-    if facts.layout["backbone"]["name"] in BUILT_IN:
+def _installed(facts: Version, files: Mapping[str, str]) -> dict[str, str]:
+    """Part and digest of the weights of a pretrained backbone that are those that any model has here; empty where no
+    part is. files: weights of backbones that the operator named."""
+    shard = next((shard for shard in facts.shards if shard["part"] == BACKBONE and not shard["learned"]), None)
+    if shard is None or facts.layout["backbone"]["name"] in BUILT_IN:
         return {}
-    return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and s["learned"] == []}
+    backbone = PretrainedBackbone.model_validate(facts.layout["backbone"])
+    try:
+        same = starting_weights(backbone, files).digest == shard["digest"]
+    except MethodRefused:  # they cannot be read here
+        return {}
+    return {BACKBONE: shard["digest"]} if same else {}
 
 
 FILE = {"type": "string", "format": "binary", "description": "safetensors; tensors are named part/name."}

@@ -1,0 +1,56 @@
+"""The verbs of people where rows are texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.cli.exits import DONE
+from tests.cli.test_people import Ended, Tsuika, save, tsuika
+
+__all__ = ["tsuika"]  # a fixture
+
+WORDS = {
+    "billing": "invoice charge refund payment euro credit card bank fee amount",
+    "shipping": "parcel depot courier address delivery tracking box door van customs",
+}
+
+
+def tickets(each: int = 30, seed: int = 0) -> list[list[str]]:
+    """A number, a day, a channel, a text and a topic a row."""
+    draw = np.random.default_rng(seed)
+    topics = [*WORDS] * each
+    texts = [" ".join(draw.permutation(WORDS[topic].split())[:8]) for topic in topics]
+    said = zip(texts, topics, strict=True)
+    return [[f"T-{k}", f"2026-09-{1 + k % 28:02d}", ["mail", "chat"][k % 2], *row] for k, row in enumerate(said)]
+
+
+HEADER = ["ticket_id", "created", "channel", "text", "topic"]
+
+
+@pytest.mark.long
+def test_what_export_writes_of_a_text_model_is_taken_in(tsuika: Tsuika, tmp_path: Path) -> None:
+    file = save(tmp_path / "week.csv", [row[3:] for row in tickets()], HEADER[3:])
+    assert tsuika("init", "letters", file).code == DONE
+    assert tsuika("push", "letters", file).code == DONE
+    small, whole = tmp_path / "small.safetensors", tmp_path / "whole.safetensors"
+    written = tsuika("export", "letters", "-o", small)
+    assert written.out.endswith(
+        "MB, without the weights of minilm, which any service with it has (with them: --whole).\n"
+    )
+    assert tsuika("export", "letters", "--whole", "-o", whole).out.endswith(" MB.\n")
+    refused = tsuika("import", "letters-copy", whole)
+    assert (
+        "Leave out the weights of a pretrained backbone: tsuika export MODEL -o FILE.safetensors, without --whole"
+        in (refused.err)
+    ), refused
+    assert "letters-copy" not in tsuika("models").out
+    assert tsuika("import", "letters-copy", small, "--promote", "--reason", "copied").code == DONE
+    asked = save(tmp_path / "open.csv", [[row[3]] for row in tickets(5, 1)], ["text"])
+    answers: list[Ended] = [tsuika("predict", name, asked) for name in ("letters", "letters-copy")]
+    assert answers[0].code == answers[1].code == DONE, answers
+    assert [line.split(",")[1] for line in answers[0].out.split()] == [
+        line.split(",")[1] for line in answers[1].out.split()
+    ]
