@@ -116,9 +116,9 @@ class AsyncModel(Asking, Learning):
 
     # Looking
 
-    def batches(self, source: str | None = None) -> AsyncIterator[Batch]:
-        """All batches, newest first."""
-        return self._transport.each(f"{self._path}/batches", Page[Batch], source=source)
+    def batches(self, source: str | None = None, waiting: bool = False) -> AsyncIterator[Batch]:
+        """All batches, newest first; those of one source, or those that wait to be learned."""
+        return self._transport.each(f"{self._path}/batches", Page[Batch], source=source, waiting=waiting or None)
 
     async def batch(self, batch: str) -> Batch:
         """A batch: its rows, state and what became of it. Raises NotFound."""

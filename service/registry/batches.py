@@ -188,12 +188,14 @@ def rows_learned(session: Session, version: Version) -> RowCounts:
 
 
 def page(
-    session: Session, model: Model, limit: int, cursor: str | None, source: str | None = None
+    session: Session, model: Model, limit: int, cursor: str | None, source: str | None = None, waiting: bool = False
 ) -> tuple[list[Batch], str | None]:
-    """Batches of the model, newest first."""
+    """Batches of the model, newest first. `waiting`: those that wait to be learned."""
     query = select(Batch).where(Batch.model_id == model.id)
     if source is not None:
         query = query.where(Batch.source == source)
+    if waiting:
+        query = query.where(WAITING)
     return paging.page(session, query, Batch.id, limit, cursor)
 
 

@@ -54,6 +54,22 @@ def test_the_same_rows_again_are_the_same_batch(api: Api) -> None:
     assert [b["source"] for b in api.ok("GET", f"{BATCHES}?source=x")["items"]] == ["x"]
 
 
+def test_batches_that_wait_are_listed_by_themselves(api: Api) -> None:
+    kept, taken, of_x = (
+        api.ok("POST", BATCHES, {"inputs": [[k, 0, 0]], "labels": ["a"], "new_classes": "allow", "source": source})[
+            "id"
+        ]
+        for k, source in enumerate((None, None, "x"))
+    )
+    api.ok("POST", "/v1/models/digits/retractions", {"batches": [taken]})
+    for asked, due in (("waiting=true", [of_x, kept]), ("waiting=true&source=x", [of_x])):
+        assert [b["id"] for b in api.ok("GET", f"{BATCHES}?{asked}")["items"]] == due
+    first = api.ok("GET", f"{BATCHES}?waiting=true&limit=1")
+    assert [b["id"] for b in first["items"]] == [of_x]
+    rest = api.ok("GET", f"{BATCHES}?waiting=true&limit=1&cursor={first['next_cursor']}")
+    assert ([b["id"] for b in rest["items"]], rest["next_cursor"]) == ([kept], None)
+
+
 def test_a_file_that_is_sent_again_corrected_names_the_batch_to_take_back(api: Api) -> None:
     drawn = np.random.default_rng(0)
     inputs, labels = drawn.normal(size=(40, 3)).round(3).tolist(), drawn.choice(["a", "b"], 40).tolist()

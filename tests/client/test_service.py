@@ -79,6 +79,7 @@ def test_a_stored_batch_waits_until_it_is_learned(model: RemoteModel) -> None:
     assert {*seen} <= {UpdateState.QUEUED, UpdateState.RUNNING}
     assert model.predict([[5, 0, 0, 0]]).version == update.version == 2
     assert [(b.id, b.state) for b in model.batches(source="shop-17")] == [(batch.id, BatchState.LEARNED)]
+    assert batch.id not in [b.id for b in model.batches(waiting=True)]
 
 
 def test_versions_move_by_hand_and_only_from_where_the_caller_thinks(model: RemoteModel) -> None:

@@ -78,12 +78,16 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
 
 @routes.get("/v1/models/{model}/batches", response_model=resources.Page[resources.Batch], responses=refusals(404))
 def list_batches(
-    shared: Shared, page: Page, model: str, source: Annotated[str | None, Query(max_length=200)] = None
+    shared: Shared,
+    page: Page,
+    model: str,
+    source: Annotated[str | None, Query(max_length=200)] = None,
+    waiting: bool = False,
 ) -> Response:
-    """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
-    return list_of_model(
-        shared, page, model, partial(batches.page, source=source), batches.resources_of, archived_too=True
-    )
+    """Batches, newest first; those of one source, or those that wait to be learned, as "pending" names them. Of an
+    archived model, too: what it keeps can still be erased."""
+    fetch = partial(batches.page, source=source, waiting=waiting)
+    return list_of_model(shared, page, model, fetch, batches.resources_of, archived_too=True)
 
 
 @routes.get("/v1/models/{model}/batches/{batch}", response_model=resources.Batch, responses=refusals(404))

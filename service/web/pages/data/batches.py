@@ -12,8 +12,8 @@ from service.web.kinds import kind_of
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 BATCHES_A_PAGE = 50
-LATEST = 200
-"""So many are asked which of them wait."""
+MOST = 200
+"""So many of those that wait are told apart."""
 GONE = (BatchState.RETRACTED, BatchState.ERASED)
 UNLEARNED = (BatchState.PENDING, BatchState.REJECTED)
 NAMED = 10
@@ -26,10 +26,7 @@ def show(view: View) -> Answer:
     model = view.model()
     kind, path = kind_of(model.target), view.path("batches")
     listed = view.api.get(path, Listed[Batch], limit=BATCHES_A_PAGE, cursor=view.query.get("cursor"))
-    latest = listed
-    if model.pending.batches and (listed.next_cursor or "cursor" in view.query):
-        latest = view.api.get(path, Listed[Batch], limit=LATEST)
-    waiting = [batch for batch in latest.items if _waits(batch)]
+    waiting = _waiting(view, model.name) if model.pending.batches else []
     others = [batch.id for batch in waiting if batch.stopped is None and batch.refuted is None]
     facts = {
         "model": model,
@@ -54,14 +51,14 @@ def learn(view: View) -> Answer:
 
 
 def unstopped(view: View, model: str) -> list[Batch]:
-    """Of the latest batches those that wait and that the gate has not stopped; none where the key may not read them."""
-    listed = view.api.find(address("models", model, "batches"), Listed[Batch], limit=LATEST)
-    return [batch for batch in listed.items if _waits(batch) and batch.stopped is None] if listed is not None else []
+    """Batches that wait and that the gate has not stopped; none where the key may not read them."""
+    return [batch for batch in _waiting(view, model) if batch.stopped is None]
 
 
-def _waits(batch: Batch) -> bool:
-    """Whether it is learned with all that wait: its rows are here."""
-    return batch.state is BatchState.PENDING and batch.merged is None and batch.kept_rows == batch.rows
+def _waiting(view: View, model: str) -> list[Batch]:
+    """Batches that are learned with all that wait, the newest first."""
+    listed = view.api.find(address("models", model, "batches"), Listed[Batch], limit=MOST, waiting=True)
+    return listed.items if listed is not None else []
 
 
 def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
