@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.contract.reports.class_report import FEW
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.telemetry import metrics
 from service.telemetry.metrics import Family, Sample
 
 GROUPS = ("old_classes", "new_classes")
+WORST = "worst_class"
 
 
 class LiveScores:
@@ -40,7 +42,11 @@ class LiveScores:
             "tsuika_accuracy",
             "gauge",
             "Accuracy of the live version on rows that it never learned, as its report has it.",
-            [Sample((("model", name), ("group", group)), score) for name, group, score in scores if group in GROUPS],
+            [
+                Sample((("model", name), ("group", group)), score)
+                for name, group, score in scores
+                if group in (*GROUPS, WORST)
+            ],
         )
         yield Family(
             "tsuika_skill",
@@ -51,6 +57,10 @@ class LiveScores:
 
 
 def _scores_of(report: Mapping[str, Any]) -> dict[str, float]:
-    """Accuracy by group, or skill, as far as a report has them."""
+    """Accuracy by group and of the worst class, or skill, as far as a report has them."""
     scores = {group: (report.get(group) or {}).get("after") for group in GROUPS} | {"skill": report.get("skill")}
+    by_class = [
+        of for part in ("after", "new_classes") for of in ((report.get(part) or {}).get("classes") or {}).values()
+    ]
+    scores[WORST] = min((of["accuracy"] for of in by_class if of["rows"] >= FEW), default=None)
     return {group: score for group, score in scores.items() if score is not None}

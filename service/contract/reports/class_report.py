@@ -13,6 +13,8 @@ from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certifi
 
 BARELY = 0.5
 """A class of which a smaller share of its own rows is recognised is not called known."""
+FEW = 5
+"""Fewer rows of a class say little of it."""
 ONE_SIDED = 0.9
 """Where one class has so many of the rows, a share of all of them says little of the others."""
 
@@ -74,6 +76,14 @@ class Score(Fact):
     )
 
 
+class TestedClass(ClassScore):
+    """The same of the rows of one class."""
+
+    __test__ = False
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+
+
 class TestedScore(Fact):
     """What the version before answered to rows of the update, of the classes that it knew."""
 
@@ -84,6 +94,17 @@ class TestedScore(Fact):
     accuracy: float
     rows: int
     ece: float | None
+    classes: list[TestedClass] = Field(
+        default=[], description="Those of which the smallest share is right, these first; at most 20."
+    )
+    commonest: Commonest | None = Field(
+        default=None, description="What always saying the commonest class is right on, of the same rows."
+    )
+
+    @property
+    def missed(self) -> list[TestedClass]:
+        """Classes with more than a few rows of which fewer than half are right."""
+        return [of for of in self.classes if of.accuracy < BARELY and of.rows >= FEW]
 
 
 class Pair(Fact):

@@ -109,7 +109,12 @@ def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
 def test_how_good_the_live_version_is_follows_the_pointer(make_api: MakeApi) -> None:
     api = make_api()
     make_model(api.runtime)
-    reports = [{"old_classes": {"after": 0.9}, "new_classes": {"after": None}}, {"old_classes": None, "skill": 0.4}]
+    classes = {"ok": {"accuracy": 0.99, "rows": 200}, "rare": {"accuracy": 0.0, "rows": 4}}
+    first = {
+        "old_classes": {"after": 0.9},
+        "new_classes": {"after": None, "classes": {"fraud": {"accuracy": 0.6, "rows": 5}}},
+    }
+    reports = [first | {"after": {"classes": classes}}, {"old_classes": None, "skill": 0.4}]
     for seed, report in enumerate(reports):
         make_version(api.runtime, seed=seed)
         with api.runtime.database.writing() as session:
@@ -117,6 +122,7 @@ def test_how_good_the_live_version_is_follows_the_pointer(make_api: MakeApi) -> 
         api.door.context.watcher._poll([])
         assert figure(api, "tsuika_accuracy", model="digits", group="old_classes") == (0.9 if seed == 0 else None)
         assert figure(api, "tsuika_accuracy", model="digits", group="new_classes") is None
+        assert figure(api, "tsuika_accuracy", model="digits", group="worst_class") == (0.6 if seed == 0 else None)
         assert figure(api, "tsuika_skill", model="digits") == (0.4 if seed == 1 else None)
     api.ok("POST", "/v1/models/digits/rollback", {"reason": "bad"})
     api.door.context.watcher._poll([])

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from service.contract.enums import Interference, Outcome
+from service.contract.figures import percent
 from service.contract.reports.class_report import (
+    ONE_SIDED,
     BatchEvidence,
     Commonest,
     LostSince,
@@ -17,6 +19,7 @@ from service.contract.reports.class_report import (
     Pair,
     Report,
     SuspectRow,
+    TestedClass,
     TestedScore,
     WorstClassDrop,
     Yardstick,
@@ -53,6 +56,10 @@ NOT_RENAMED = (
     "names, and these rows do not show it, so rules 2 to 4 hold it."
 )
 UNLIKE = "are unlike anything seen before"
+TESTED_CLASSES = 20
+"""Classes that a report lists with what the version before answered to the update's rows."""
+NAMED = 3
+"""Classes that it missed and that have a note."""
 MANY_COPIES = 10
 """A report says so where every tenth row is a copy of another."""
 UNLIKELY = 0.25
@@ -76,11 +83,15 @@ def assess(assessment: ClassAssessment) -> Report:
         both = (answers.on_trusted.right(counted.trusted) for answers in (counted.base, counted.candidate))
         unmasked = Paired.of(*both)
     old = _old_classes(counted, harm, unmasked)
+    tested = _tested(every)
+    # Of what was stopped the gate says more; of labels that change on purpose the live version has the old ones.
+    missed = _missed_noted(tested, every.live) if gate.outcome is Outcome.PASS and not every.expected else []
+    own_rows = _batch_evidence(counted, evidence, measured.contradiction)
     parts = _parts(every) if gate.outcome is not Outcome.PASS else []
     return Report(
         before=scored(counted.base.on_trusted, counted.trusted, _of_all(counted)) if counted.base else None,
         after=scored(counted.candidate.on_trusted, counted.trusted, _of_all(counted)),
-        tested=_tested(every),
+        tested=tested,
         old_classes=old,
         new_classes=_new_classes_score(counted),
         forgetting=_forgetting(old, measured.since),
@@ -91,7 +102,7 @@ def assess(assessment: ClassAssessment) -> Report:
         positive_flips=unmasked.better / unmasked.rows if unmasked else None,
         yardstick=_yardstick(counted),
         older=counted.older,
-        batch=_batch_evidence(counted, evidence, measured.contradiction).model_copy(update=copies | {"parts": parts}),
+        batch=own_rows.model_copy(update=copies | {"parts": parts, "notes": [*missed, *own_rows.notes]}),
         cost=counted.cost,
         gate=gate,
         exact=counted.exact,
@@ -118,7 +129,36 @@ def _tested(assessment: ClassAssessment) -> TestedScore | None:
     rows, own = assessment.batch.take(known), answers.take(known)
     if not len(rows):
         return None
-    return TestedScore(accuracy=float(own.right(rows).mean()), rows=len(rows), ece=calibration_error(own, rows))
+    right = own.right(rows)
+    classes = [
+        TestedClass(class_=name, **score.model_dump())
+        for name, score in sorted(class_scores(right, rows).items(), key=lambda of: (of[1].accuracy, -of[1].rows))
+    ]
+    return TestedScore(
+        accuracy=float(right.mean()),
+        rows=len(rows),
+        ece=calibration_error(own, rows),
+        classes=classes[:TESTED_CLASSES],
+        commonest=commonest(rows),
+    )
+
+
+def _missed_noted(tested: TestedScore | None, live: int | None) -> list[str]:
+    """Notes on classes that the live version missed in rows that were new to it, which a share of all rows may hide."""
+    if tested is None or not tested.missed:
+        return []
+    notes = [
+        f"Before they were learned version {live} was right on {of.right:,} of {counted_rows(of.rows)} of "
+        f'"{of.class_}".'
+        for of in tested.missed[:NAMED]
+    ]
+    most = tested.commonest
+    if most is not None and most.accuracy >= ONE_SIDED:
+        notes[-1] += (
+            f" Of all {tested.rows:,} it was right on {percent(tested.accuracy)}; always saying "
+            f'"{most.class_}" is right on {percent(most.accuracy)}.'
+        )
+    return notes
 
 
 def _parts(assessment: ClassAssessment) -> list[BatchPart]:

@@ -581,6 +581,40 @@ def test_where_nearly_all_rows_are_of_one_class_a_first_version_says_how_it_does
     assert spoken(even).endswith('(always saying "a" is right on 50.0 %); 20 of 20 rows of b are right.'), "at most 200"
 
 
+def test_a_class_that_the_live_version_missed_in_new_rows_is_named_however_few_they_are() -> None:
+    labels, answers = "a" * 300 + "b" * 6 + "cccc", "a" * 306 + "cccc"
+    trusted = rows("a" * 50 + "b" * 5 + "c" * 5, "bat_0")
+    right = says("abc", "a" * 50 + "b" * 5 + "c" * 5)
+    of = changed(
+        assessment(),
+        trusted=trusted,
+        batch=rows(labels, "bat_1"),
+        base=right,
+        base_on_batch=says("abc", answers),
+        candidate=right,
+        candidate_on_batch=says("abc", labels),
+        yardstick=None,
+        live=3,
+    )
+    report = assess(of)
+    tested = report.tested
+    assert tested is not None
+    assert [(one.class_, one.right, one.rows) for one in tested.classes] == [("b", 0, 6), ("a", 300, 300), ("c", 4, 4)]
+    assert tested.commonest == Commonest(class_="a", accuracy=300 / 310, rows=310)
+    assert report.gate.outcome is Outcome.PASS, report.gate.why
+    assert report.batch.notes[0] == (
+        'Before they were learned version 3 was right on 0 of 6 rows of "b". Of all 310 it was right on 98.1 %; always '
+        'saying "a" is right on 96.8 %.'
+    )
+    known = assess(changed(of, base_on_batch=says("abc", "a" * 300 + "bbbaaacccc")))
+    assert not any("Before they were learned" in note for note in known.batch.notes), "half of them"
+    meant = assess(replace(of, expected=True))
+    assert not any("Before they were learned" in note for note in meant.batch.notes)
+    old = report.model_dump(mode="json", by_alias=True)
+    del old["tested"]["classes"], old["tested"]["commonest"]  # as an older service stored it
+    assert not Report.model_validate(old).tested.missed  # type: ignore[union-attr]
+
+
 def test_an_unproven_version_says_why() -> None:
     assert spoken(assessment()) == 'Live, but unproven: 4 rows of "n" are too few to judge it. It recognises 3 of them.'
 
