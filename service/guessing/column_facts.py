@@ -58,8 +58,7 @@ DOUBTS = {
     "without a unit or anything between thousands.",
     "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write {date}. '
     f"{FOUR_DIGITS}",
-    "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column '
-    "alone{cell}, or leave it out: {way}",
+    "text": 'Words of "{column}" are not read: each cell is one value. {way}',
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
     "words": '"{column}" is a category as it is written: most of its cells are numbers, and others say "{cell}". '
@@ -79,8 +78,8 @@ DOUBTS = {
     "names": '"{column}" has {cell} values, hardly one of which is in many rows. If they are names, as of people or '
     "orders, leave it out: {way}",
 }
-"""What may not be as it is guessed. way: of leaving a column out, or of saying that cells are gaps · number, date: as
-the file has them."""
+"""What may not be as it is guessed. way: of leaving it or others out, or of saying that cells are gaps · number,
+date: as the file has them."""
 SUMS = frozenset(
     {"sum", "total", "grand total", "totals", "summe", "gesamt", "gesamtsumme", "total général", "totale", "somme"}
     | {"suma", "razem", "合計", "総計", "計"}
@@ -259,7 +258,7 @@ class ColumnFacts:
             rows = sum(map(self.values.__getitem__, others))
             if len(others) > most and rows < MOSTLY * sum(self.values.values()) and not any(map(str.isdigit, others)):
                 return why, min(others)
-        if self._is_text:
+        if self.is_text:
             return "text", ""
         if self._counts_rows:
             return "numbering", ""
@@ -271,7 +270,7 @@ class ColumnFacts:
         return self.numbers and not self.fractions and self.cells >= FEWEST_NUMBERS and len(self.values) > 2
 
     @property
-    def _is_text(self) -> bool:
+    def is_text(self) -> bool:
         """Whether cells are sentences, most of which do not come again."""
         if self.numbers or self.dates or self.cells < FEWEST_NUMBERS:
             return False
@@ -340,8 +339,6 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
         doubtful += [(slip, name, cell) for cell in cells]
         if not words and not cells and fact.doubt is not None:
             why, cell = fact.doubt
-            if why == "text" and len(facts) == 2:
-                cell = f' (leave out "{next(other for other in facts if other != name)}")'
             doubtful.append((why, name, cell))
         elif fact.may_name and NAMES_THINGS.search(name):
             doubtful.append(("ids", name, ""))
@@ -349,12 +346,12 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
 
 
 def input_of(facts: Mapping[str, ColumnFacts], named: bool = True) -> dict[str, Any]:
-    """The input of a model of these columns: texts where there is one, of long cells; a vector where all are numbers
-    without gaps that are numbered (p0, p1, ...), or too many for a table; else a table. named: columns are called so in
-    the rows themselves."""
+    """The input of a model of these columns: texts where there is one, of sentences or long cells; a vector where all
+    are numbers without gaps that are numbered (p0, p1, ...), or too many for a table; else a table. named: columns are
+    called so in the rows themselves."""
     if len(facts) == 1:
         [fact] = facts.values()
-        wordy = fact.cells and fact.characters / fact.cells >= TEXT_CHARACTERS
+        wordy = fact.is_text or (fact.cells and fact.characters / fact.cells >= TEXT_CHARACTERS)
         if wordy and not (fact.numbers or fact.dates or fact.booleans):
             return {"kind": "text"}
     numbers = all(fact.numbers and not fact.gaps for fact in facts.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service.cli.exits import DONE
+from service.cli.exits import DONE, USAGE
 from tests.cli.test_people import Ended, Tsuika, save, tsuika
 
 __all__ = ["tsuika"]  # a fixture
@@ -54,3 +56,30 @@ def test_what_export_writes_of_a_text_model_is_taken_in(tsuika: Tsuika, tmp_path
     assert [line.split(",")[1] for line in answers[0].out.split()] == [
         line.split(",")[1] for line in answers[1].out.split()
     ]
+
+
+def test_a_file_with_a_column_of_texts_proposes_a_model_of_texts_by_a_command_that_works(
+    tsuika: Tsuika, tmp_path: Path
+) -> None:
+    for columns, without in (([0, 3, 4], []), ([0, 1, 2, 3, 4], ["created", "channel"])):
+        table, header = [[row[k] for k in columns] for row in tickets()], [HEADER[k] for k in columns]
+        file = save(tmp_path / f"{len(columns)}.csv", table, header)
+        said = tsuika("init", "mails", file, "--dry-run")
+        [first, *others] = re.findall(r"tsuika (init .*)", said.out)
+        assert said.out.splitlines()[2].startswith('Words of "text" are not read: each cell is one value. For a ')
+        of_texts = tsuika(*shlex.split(first), "--dry-run", "--json").json["model"]
+        assert of_texts["input"]["kind"] == "text"
+        tables = [tsuika(*shlex.split(other), "--dry-run", "--json").json["model"] for other in others]
+        names = [[column["name"] for column in made["input"]["columns"]] for made in tables]
+        assert names == ([without] if without else [])
+
+
+def test_no_command_leaves_out_all_inputs(tsuika: Tsuika, tmp_path: Path) -> None:
+    names = [[f"a{k}", f"b{k}", "xy"[k % 2]] for k in range(30)]
+    both = tsuika("init", "names", save(tmp_path / "both.csv", names, ["who", "whose", "label"]), "--dry-run").out
+    assert "tsuika init" not in both
+    assert "Keep one of them: without all of them nothing is left to predict from." in both
+    one = save(tmp_path / "one.csv", [row[1:] for row in names], ["whose", "label"])
+    assert "--leave-out" not in tsuika("init", "names", one, "--dry-run").out
+    refused = tsuika("init", "names", one, "--leave-out", "whose")
+    assert (refused.code, 'so much is left out that no column is left beside "label".' in refused.err) == (USAGE, True)

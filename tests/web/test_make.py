@@ -132,6 +132,18 @@ def test_a_file_of_texts_or_of_numbers_is_no_table(person: Person, content: byte
     assert spec.items() <= person.api.ok("GET", "/v1/models/stays")["input"].items()
 
 
+def test_a_column_of_texts_beside_others_becomes_a_model_of_texts(person: Person) -> None:
+    lines = "".join(f"T-{k},order {k} came late again,{'ab'[k % 2]}\n" for k in range(30))
+    content = f"nr,words,label\n{lines}".encode()
+    shown = look(person, content).text
+    assert "For a model of texts of that column alone choose “A text”" in shown
+    assert '<option value="text">A text' in shown
+    moved = sent(person, "/new/send", shown, content, kind="text", **{"kind-0": "out"})
+    assert moved.status_code == 303, moved.text
+    model = person.api.ok("GET", "/v1/models/stays")
+    assert (model["input"]["kind"], model["leave_out"]) == ("text", ["nr"])
+
+
 def test_gaps_are_said_and_confirmed_and_an_archived_name_is_told_before_the_file_is_sent(person: Person) -> None:
     gaps = STAYS.replace(b"\n3,", b"\nNA,").replace(b",yes\n", b",NA\n", 1)
     shown = look(person, gaps).text

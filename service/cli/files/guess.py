@@ -26,6 +26,8 @@ from service.guessing.unguessable import SENTENCES, Unguessable
 
 AGAIN = " --replace"
 """With this a command makes a model anew that is there."""
+MOST_NAMED = 10
+"""Columns that a command leaves out."""
 
 
 @dataclass(frozen=True)
@@ -89,33 +91,59 @@ def guess(
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     doubtful = doubts(spec, {name: fact for name, fact in inputs.items() if name not in categories})
     _require_no_slip(file, doubtful, dialect, repeat.removesuffix(AGAIN))
-    lines += _otherwise(doubtful, [*looked.guessed], repeat, dialect)
+    lines += _otherwise(doubtful, [*inputs], [*looked.guessed], repeat, dialect)
     return Guess(body, lines, label_name, list(gaps), bool(doubtful or looked.guessed))
 
 
 def _otherwise(
-    doubtful: Sequence[tuple[str, str, str]], numbers: Sequence[str], repeat: str, dialect: Dialect
+    doubtful: Sequence[tuple[str, str, str]],
+    inputs: Sequence[str],
+    numbers: Sequence[str],
+    repeat: str,
+    dialect: Dialect,
 ) -> list[str]:
-    """What may not be as it is guessed, and how it is said: by one command, which says all of it where there is more.
-    numbers: columns that are such but for words, and may be categories."""
+    """What may not be as it is guessed, texts first, and how it is said: by one command, which says all of it where
+    there is more, and leaves a column of the inputs. numbers: those that are such but for words, and may be
+    categories."""
+    doubtful = sorted(doubtful, key=lambda doubt: doubt[0] != "text")
     options = [
         f"--gaps {word(cell)}" if why in ("gap", "words") else f"--leave-out {word(name)}"
         for why, name, cell in doubtful
     ]
     of_all = dict.fromkeys(o for o, (why, _, _) in zip(options, doubtful, strict=True) if "{way}" in DOUBTS[why])
     command = repeat.replace("{}", " ".join(of_all))
+    leaves_one = not {f"--leave-out {word(name)}" for name in inputs} <= of_all.keys()
+    texts = [name for why, name, _ in doubtful if why == "text"]
     lines = list[str]()
     for option, (why, name, cell) in zip(options, doubtful, strict=True):
         way = command if len(of_all) == 1 else option
+        if len(inputs) == 1 and not leaves_one:
+            way = "no column is left then, so add one to the file."
         way += f", or --category {word(name)}" if why == "ids" else ""
+        if why == "text":
+            way = _as_texts(name, inputs, repeat)
         lines.append(DOUBTS[why].format(column=name, cell=cell, way=way, **dialect.forms))
-    lines += [f"All of this at once: {command}"] if len(of_all) > 1 else []
+    if leaves_one and (len(of_all) > 1 or texts):
+        without = f"without {quoted(texts)}"
+        at_once = f"All of this at once{f', {without}' if texts else ''}" if len(of_all) > 1 else f"A table {without}"
+        lines.append(f"{at_once}: {command}")
+    elif len(of_all) > 1 and not texts:
+        lines.append("Keep one of them: without all of them nothing is left to predict from.")
     if numbers:
         as_categories = repeat.replace("{}", " ".join(f"--category {word(name)}" for name in numbers))
         lines.append(
             f"If {quoted(numbers)} {'are categories' if len(numbers) > 1 else 'is a category'}: {as_categories}"
         )
     return lines
+
+
+def _as_texts(column: str, inputs: Sequence[str], repeat: str) -> str:
+    """How a model of texts of that column alone is made."""
+    others = [name for name in inputs if name != column]
+    if len(others) > MOST_NAMED:
+        return "For a model of texts leave out all other inputs."
+    command = repeat.replace("{}", " ".join(f"--leave-out {word(name)}" for name in others))
+    return f"For a model of texts of that column alone: {command}"
 
 
 def _of_classes(

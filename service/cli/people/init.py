@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
+from service.cli.files.data_file import quoted
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName, check_name
 from service.cli.options import (
@@ -75,6 +76,8 @@ def run(
     repeat = f"tsuika init {model} {word(str(path))}{typed}{' --replace' if replace else ''} {{}}"
     repeat += "" if dry_run or replace else AGAIN
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
+    if leave_out and len(file.columns) < 2:
+        raise WrongUsage(f"{file.name}: so much is left out that no column is left beside {quoted(file.columns)}.")
     meant = None if new_classes == ASK else new_classes or ""
     guessed = guess(file, label, target, repeat, category or (), meant, gaps or ())
     body = {"name": model, **guessed.body, **({"leave_out": leave_out} if leave_out else {})}

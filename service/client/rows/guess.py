@@ -35,6 +35,8 @@ from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
 MOST_CHANNELS = 16
+MOST_LEFT_OUT = 10
+"""Columns that a sentence leaves out."""
 _NONE = type(None)
 
 
@@ -68,11 +70,25 @@ class Guess:
         where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
         said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
         ways = [
-            DOUBTS[why].format(column=c, cell=cell, way=_way(why, c, cell), **self.dialect.forms)
+            DOUBTS[why].format(column=c, cell=cell, way=self._way(why, c, cell), **self.dialect.forms)
             for why, c, cell in self.doubts
         ]
         classes = [f"Classes: {counted_classes(self.classes)}.", self.slips] if self.classes else []
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *self.taken, *ways]))
+
+    def _way(self, why: str, column: str, cell: str) -> str:
+        """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
+        out = f'leave_out="{column}"'
+        if why == "text":
+            others = [each["name"] for each in self.input["columns"] if each["name"] != column]
+            how = f" (leave_out=[{_quoted(others)}])" if len(others) <= MOST_LEFT_OUT else ""
+            return f"Make a model of texts of that column alone{how}, or leave it out: {out}."
+        if why == "ids":
+            return f'{out}, or of a frame frame["{column}"].astype("category").'
+        if why == "words":
+            return f'gaps=["{cell}"] of a file, na_values="{cell}" where pandas reads it.'
+        of_cells = why in ("gap", "slip", "date_slip")
+        return f'read the file with na_values="{cell}".' if of_cells else f"{out}."
 
     @property
     def otherwise(self) -> str:
@@ -349,16 +365,6 @@ def _shape(rows: Any) -> tuple[int, ...]:
         lengths.append(len(rows))
         rows = rows[0]
     return (*lengths, *rows.shape) if lengths and hasattr(rows, "shape") else tuple(lengths)
-
-
-def _way(why: str, column: str, cell: str) -> str:
-    """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
-    if why == "ids":
-        return f'leave_out="{column}", or of a frame frame["{column}"].astype("category").'
-    if why == "words":
-        return f'gaps=["{cell}"] of a file, na_values="{cell}" where pandas reads it.'
-    of_cells = why in ("gap", "slip", "date_slip")
-    return f'read the file with na_values="{cell}".' if of_cells else f'leave_out="{column}".'
 
 
 def _described(spec: Mapping[str, Any]) -> str:

@@ -118,6 +118,7 @@ def look(view: View) -> Answer:
     form |= dialect.said
     counts = counted(lines, label, [*looked.gaps])
     form |= _classes_of("" if measures or slip else label, counts, view.head.whole)
+    doubtful = doubts({"kind": form["kind"]}, inputs)
     shown = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,
@@ -129,8 +130,9 @@ def look(view: View) -> Answer:
         ],
         "doubts": [
             view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
-            for why, n, cell in [*slips, *doubts({"kind": form["kind"]}, inputs)]
+            for why, n, cell in [*slips, *doubtful]
         ],
+        "texts": any(why == "text" for why, _, _ in doubtful),
     }
     return _confirm(form, _columns_of(facts, lines), slip, shown, labels=_slips(form, counts, view))
 
@@ -245,7 +247,7 @@ def _confirm(
     kinds = ["table"]
     if all(column.kind == "number" for column in inputs):
         kinds.append("vector")
-    if len(inputs) == 1:
+    if len(inputs) == 1 or (looked or {}).get("texts"):
         kinds.append("text")
     few = len(columns) <= MOST_COLUMNS
     facts = {

@@ -200,11 +200,11 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
     for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
         assert made.doubts == (("text", "says", ""), ("text", "japanese", ""))
         assert (
-            'Words of "says" are not read: each cell is one value. Make a model of texts of that column alone, or '
-            'leave it out: leave_out="says".'
+            'Words of "says" are not read: each cell is one value. Make a model of texts of that column alone '
+            '(leave_out=["name", "often", "japanese"]), or leave it out: leave_out="says".'
         ) in made.sentence
     with_id = guess(frame[["often", "says", "label"]])
-    assert 'texts of that column alone (leave out "often"), or leave it out' in with_id.sentence
+    assert 'texts of that column alone (leave_out=["often"]), or leave it out' in with_id.sentence
 
 
 def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -> None:
