@@ -20,6 +20,7 @@ from service.client.answer_table import (
 from service.client.answers import MOST_CLASSES, Probabilities
 from service.client.handle import Handle, given
 from service.client.rows.csv_file import CsvFile, check_no_columns, check_no_file, column_beside, csv_file, header_of
+from service.client.rows.picture_rows import opened
 from service.client.rows.table_rows import is_frame, names_in, split_columns
 from service.client.rows.values import Bytes, columns_named, in_a_list, numpy_file
 from service.contract.predictions import AnyPredictions, NumberPredictions
@@ -93,7 +94,7 @@ class Asking(Handle):
         `to_frame()` and `to_csv(path)` of an answer have the columns of a frame or file that are no inputs, such as an
         id, beside it.
         """
-        inputs = in_a_list(inputs)
+        inputs, _ = opened(in_a_list(inputs))
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=options.get("source"))

@@ -17,6 +17,7 @@ from service.client.handle import Facts, Handle, given
 from service.client.result import Result
 from service.client.rows.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
 from service.client.rows.guess import guess
+from service.client.rows.picture_rows import opened
 from service.client.rows.table_rows import is_frame, name_columns, names_in, split_columns, whole
 from service.client.rows.values import (
     Bytes,
@@ -81,10 +82,11 @@ class Learning(Handle):
         printed once, to stderr.
 
         inputs: n rows as lists, arrays or tensors; images as arrays [n, c, h, w], of PIL, or the bytes or paths of PNG
-        or JPEG files; texts; of a table dicts, named tuples, rows of a database, a frame of pandas or polars, or the
-        path of a CSV file. labels: n names, None where nobody knows; n numbers, or n lists of them, where numbers are
-        predicted; left out where a column holds them. predicts: what the new model predicts, where labels are whole
-        numbers that may be either. options: `UpdateOptions`.
+        or JPEG files, or the path of a folder or zip file that has a folder of them for each class; texts; of a table
+        dicts, named tuples, rows of a database, a frame of pandas or polars, or the path of a CSV file. labels: n
+        names, None where nobody knows; n numbers, or n lists of them, where numbers are predicted; left out where a
+        column or the names of folders hold them. predicts: what the new model predicts, where labels are whole numbers
+        that may be either. options: `UpdateOptions`.
 
         Waits until the update is final, at most `wait` seconds, with a bar on a terminal or in a notebook, or by
         `on_progress`, which is called with each look at it; with `wait=None` the result is that of a queued update.
@@ -93,7 +95,7 @@ class Learning(Handle):
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
         _check_names(options.get("new_classes"))
-        inputs, labels = in_a_list(inputs), in_a_list(labels)
+        inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
         made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
             options = {**options, "target": await self._label_column(inputs, options)}
@@ -260,7 +262,7 @@ class Learning(Handle):
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
-        inputs, labels = in_a_list(inputs), in_a_list(labels)
+        inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
         of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}

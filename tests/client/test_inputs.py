@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -10,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.client import Client, InvalidContent, MethodRefused, ledger_digest
+from service.client import Client, InvalidContent, MethodRefused, WrongFile, ledger_digest
 from service.contract.enums import BatchState, UpdateState, Verdict
 from tests.alike import alike
 
@@ -116,6 +118,28 @@ def test_rows_without_a_label_are_kept_beside_and_taken_back(client: Client) -> 
     assert ledger_digest(model.ledger(taken.version)) == before
     states = {b.id: b.state for b in model.batches()}
     assert states[nameless.id] == BatchState.ERASED
+
+
+@pytest.mark.long
+def test_a_folder_and_a_zip_file_of_pictures_are_rows_with_labels(client: Client, tmp_path: Path) -> None:
+    rows, names = pictures(0)
+    for k, (row, name) in enumerate(zip(rows, names, strict=True)):
+        (tmp_path / "all" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / name / f"{k:03}.png").write_bytes(png(row))
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "all")
+    model = client.model("from-folders")
+    first = model.push(tmp_path / "all", wait=60)
+    assert (first.verdict, sorted(model.info().classes)) == (Verdict.PROMOTED, sorted({*names}))
+    assert model.push(packed).batches == first.batches, "the same rows in the same order are the same batch"
+    one = min((tmp_path / "all" / names[0]).iterdir())
+    assert model.predict(str(one)).classes == model.predict(one.parent).classes[:1] == [names[0]]
+    assert model.compare(1, 1, tmp_path / "all").rows == len(rows)
+    (tmp_path / "all" / "loose.png").write_bytes(png(rows[0]))
+    with pytest.raises(WrongFile, match="in folders and outside"):
+        model.push(tmp_path / "all")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WrongFile, match="no PNG"):
+        model.predict(tmp_path / "empty")
 
 
 @pytest.mark.long

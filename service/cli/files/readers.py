@@ -22,6 +22,7 @@ from service.guessing.column_names import column_names
 from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
 from service.guessing.csv_facts import check_names
 from service.guessing.csv_records import Pieces, records_of
+from service.guessing.picture_files import holds_pictures
 from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _opened(path: Path, said: SaidDialect, several: bool) -> DataFile:
     ending = path.suffix.lower()
     if not path.is_dir() and not path.is_file():
         raise WrongUsage(f"{path} is a pipe or a device. A file is read several times: save it as one first.")
-    if path.is_dir() or ending == ".zip":
+    if holds_pictures(path):
         return pictures(path)
     if ending in (".jsonl", ".ndjson"):
         return _json_lines(path)
