@@ -18,11 +18,14 @@ def written(file: bytes) -> Any:
     return json.loads(header["__metadata__"][ENTRY])
 
 
-def exported_input(file: bytes) -> dict[str, Any] | None:
-    """The input of that model, as `create_model` takes it; None where the file does not name one, or predicts no
-    classes: such a version cannot be taken in."""
+def exported_model(file: bytes) -> dict[str, Any] | None:
+    """What that model takes, and which columns of CSV files it leaves out, as `create_model` takes it; None where the
+    file does not name an input, or predicts no classes: such a version cannot be taken in."""
     try:
-        layout = written(file)["layout"]
-        return layout["input"] if layout.get("numbers") is None and isinstance(layout["input"], dict) else None
+        entry = written(file)
+        if entry["layout"].get("numbers") is not None or not isinstance(entry["layout"]["input"], dict):
+            return None
+        left_out = {"leave_out": entry["leave_out"]} if entry.get("leave_out") else {}
+        return {"input": entry["layout"]["input"], **left_out}
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         return None

@@ -12,7 +12,7 @@ from service.client.answers import Comparison, SuspectRows
 from service.client.asking import Asking
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.errors import ClientError, Conflict, NotFound
-from service.client.exported import exported_input
+from service.client.exported import exported_model
 from service.client.handle import Facts, given
 from service.client.learning import Learning
 from service.client.result import Result
@@ -238,10 +238,10 @@ class AsyncModel(Asking, Learning):
 
     async def _made_for(self, weights: bytes) -> bool:
         """Makes the model where there is none, as an exported file says. -> whether it was made"""
-        if (takes := exported_input(weights)) is None:
+        if (settings := exported_model(weights)) is None:
             return False
         try:
-            made = await self._transport.call("POST", "/v1/models", Model, {"name": self.name, "input": takes})
+            made = await self._transport.call("POST", "/v1/models", Model, {"name": self.name, **settings})
         except Conflict:  # it is archived
             return False
         self._facts = Facts.of(made)
@@ -249,7 +249,8 @@ class AsyncModel(Asking, Learning):
         shown = [*names[:SHOWN], *([f"{len(names) - SHOWN:,} more"] if len(names) > SHOWN else [])]
         columns = f": {', '.join(shown)}" if names else ""
         says = f"for inputs of kind {made.input.kind}, as the file says{columns}."
-        print(f"New model {self.name}, {says}", file=sys.stderr)
+        left_out = f" It leaves out {', '.join(made.leave_out)}." if made.leave_out else ""
+        print(f"New model {self.name}, {says}{left_out}", file=sys.stderr)
         return True
 
     async def ledger(self, version: int | str | None = None) -> bytes:

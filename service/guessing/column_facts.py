@@ -278,6 +278,13 @@ class ColumnFacts:
         return not often and self.value_words >= SEVERAL_WORDS * len(self.values)
 
     @property
+    def is_long(self) -> bool:
+        """Whether cells are sentences or as long as such, whatever their number."""
+        if not self.cells or self.numbers or self.dates or self.booleans:
+            return False
+        return self.is_text or self.characters / self.cells >= TEXT_CHARACTERS
+
+    @property
     def _counts_rows(self) -> bool:
         """Whether it may be a number or name of the row, of which nothing is learned: whole numbers one after the
         other, with a few left out where they rise, or names, of which none comes again."""
@@ -351,8 +358,7 @@ def input_of(facts: Mapping[str, ColumnFacts], named: bool = True) -> dict[str, 
     called so in the rows themselves."""
     if len(facts) == 1:
         [fact] = facts.values()
-        wordy = fact.is_text or (fact.cells and fact.characters / fact.cells >= TEXT_CHARACTERS)
-        if wordy and not (fact.numbers or fact.dates or fact.booleans):
+        if fact.is_long:
             return {"kind": "text"}
     numbers = all(fact.numbers and not fact.gaps for fact in facts.values())
     stems = {name.rstrip("0123456789") for name in facts}

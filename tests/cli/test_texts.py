@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from service.cli.exits import DONE, USAGE
+from service.client import Client
 from tests.cli.test_people import Ended, Tsuika, save, tsuika
 
 __all__ = ["tsuika"]  # a fixture
@@ -34,8 +35,9 @@ HEADER = ["ticket_id", "created", "channel", "text", "topic"]
 
 @pytest.mark.long
 def test_what_export_writes_of_a_text_model_is_taken_in(tsuika: Tsuika, tmp_path: Path) -> None:
-    file = save(tmp_path / "week.csv", [row[3:] for row in tickets()], HEADER[3:])
-    assert tsuika("init", "letters", file).code == DONE
+    file = save(tmp_path / "week.csv", tickets(), HEADER)
+    left_out = "--leave-out ticket_id --leave-out created --leave-out channel"
+    assert tsuika("init", "letters", file, *left_out.split()).code == DONE
     assert tsuika("push", "letters", file).code == DONE
     small, whole = tmp_path / "small.safetensors", tmp_path / "whole.safetensors"
     written = tsuika("export", "letters", "-o", small)
@@ -49,10 +51,15 @@ def test_what_export_writes_of_a_text_model_is_taken_in(tsuika: Tsuika, tmp_path
         in (refused.err)
     ), refused
     assert "letters-copy" not in tsuika("models").out
-    assert tsuika("import", "letters-copy", small, "--promote", "--reason", "copied").code == DONE
-    asked = save(tmp_path / "open.csv", [[row[3]] for row in tickets(5, 1)], ["text"])
+    taken = tsuika("import", "letters-copy", small, "--promote", "--reason", "copied")
+    assert (taken.code, "It leaves out ticket_id, created, channel." in taken.err) == (DONE, True), taken
+    asked = save(tmp_path / "open.csv", [row[:4] for row in tickets(5, 1)], HEADER[:4])
     answers: list[Ended] = [tsuika("predict", name, asked) for name in ("letters", "letters-copy")]
     assert answers[0].code == answers[1].code == DONE, answers
+    with Client() as client:
+        client.model("letters-copy").configure(leave_out=[])
+    several = tsuika("predict", "letters-copy", asked)
+    assert (several.code, f"Leave out what is no text: {left_out}." in several.err) == (USAGE, True), several
     assert [line.split(",")[1] for line in answers[0].out.split()] == [
         line.split(",")[1] for line in answers[1].out.split()
     ]

@@ -79,7 +79,8 @@ async def get_weights(
         ),
     ] = False,
 ) -> Response:
-    """All parts of a version as one safetensors file; the metadata holds layout and classes."""
+    """All parts of a version as one safetensors file; the metadata holds layout, classes, and which columns of files
+    the model leaves out."""
     return await shared.downloads.send(request, lambda: _weights(shared, model, version, whole))
 
 
@@ -96,6 +97,7 @@ def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[by
     }
     meta = {"model": model, "version": facts.number, "classes": facts.classes, "layout": facts.layout}
     meta |= {LEFT_OUT: left_out} if left_out else {}
+    meta |= {"leave_out": record.leave_out} if record.leave_out else {}
     return pack(tensors, meta), f"{model}-{facts.number}.safetensors"
 
 

@@ -83,7 +83,7 @@ def columns_of(
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
         way = ""
         if spec.kind != "image" and len(others) > due:
-            way = f" {only_numbers(file, others) or 'Leave out what is no input: --leave-out COLUMN.'}"
+            way = f" {_too_many(file, others, due, spec.kind)}"
         if spec.kind == "vector" and len(others) <= due:
             way = f" {what_is_missing(others, due)}"
         raise WrongUsage(
@@ -140,6 +140,16 @@ def _places(file: DataFile, inputs: Mapping[str, int], others: Sequence[str], mo
             f"{way} Nothing was sent."
         )
     return tuple(map(there.__getitem__, inputs))
+
+
+def _too_many(file: DataFile, columns: Sequence[str], due: int, kind: str) -> str:
+    """How to leave out those of these columns that are no inputs of a model of texts or numbers, in a sentence."""
+    facts = _facts(file, columns)
+    inputs = [name for name, fact in facts.items() if (fact.is_long if kind == "text" else fact.numbers)]
+    if len(inputs) == due:
+        options = " ".join(f"--leave-out {word(name)}" for name in columns if name not in inputs)
+        return f"Leave out what is no {kind if kind == 'text' else 'number'}: {options}."
+    return only_numbers(file, columns) or "Leave out what is no input: --leave-out COLUMN."
 
 
 def only_numbers(file: DataFile, columns: Sequence[str]) -> str:
