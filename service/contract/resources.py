@@ -152,6 +152,11 @@ class Batch(Resource):
         description="Of one that the live version has not learned: the latest version that did learn it, and that was "
         "held or rejected.",
     )
+    stopped_alone: int | None = Field(
+        default=None,
+        description="The latest of these versions that learned it alone and that did not pass every check: of batches "
+        "that were stopped together nobody knows which is bad.",
+    )
     refuted: str | None = Field(
         default=None, description="The latest dispute over it in which its labels were found wrong."
     )
@@ -168,6 +173,11 @@ class Batch(Resource):
         description="Which earlier batch has the same rows, or most of them, how its CSV file was read, where that is "
         "not as usual, and what was said to no effect; empty once the batch is erased.",
     )
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether hardly anybody means to learn it as it is, among all that wait."""
+        return self.stopped_alone is not None or self.refuted is not None
 
     def is_mostly(self, corrected: int) -> bool:
         """Whether so many corrections may be a slip, and a person is asked first: of more than half of its rows, or of

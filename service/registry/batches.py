@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
-from service.contract.enums import Action, BatchState, DisputeState, Verdict
+from service.contract.enums import Action, BatchState, DisputeState
 from service.contract.tables import LACKED
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.ids import new_id
-from service.registry.rows import same_rows, sketches
+from service.registry.rows import same_rows, sketches, stopped
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, STANDING, THERE, WAITING
 from service.registry.sql.database import among, clock
@@ -314,17 +314,19 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: five queries, however many they are."""
+    """Batches of the model as the API shows them: six queries, however many they are."""
     named = _named_by(session, [batch.id for batch in batches])
     refuted = refuted_by(session, [batch.id for batch in batches])
-    stopped = stopped_by(session, [batch.id for batch in batches if not batch.in_live])
+    unlearned = [batch.id for batch in batches if not batch.in_live]
+    by_gate, alone = stopped.by(session, unlearned), stopped.alone(session, unlearned)
     corrected = same_rows.corrected_by(session, [batch for batch in batches if batch.retracted_at is not None])
     return [
         resource_of(
             model,
             batch,
             updates=named[batch.id],
-            stopped=stopped.get(batch.id),
+            stopped=by_gate.get(batch.id),
+            stopped_alone=alone.get(batch.id),
             refuted=refuted.get(batch.id),
             corrected_by=corrected.get(batch.id),
         )
@@ -345,7 +347,7 @@ def resource_of(model: Model, batch: Batch, **known: Any) -> resources.Batch:
         state=state(batch),
         kept_rows=stored_rows(batch),
         erased_at=moment(batch.erased_at) if is_erased(batch) else None,
-        **{"stopped": None, "refuted": None, "corrected_by": None, "updates": [], **known},
+        **{**dict.fromkeys(("stopped", "stopped_alone", "refuted", "corrected_by")), "updates": [], **known},
     )
 
 
@@ -377,14 +379,6 @@ def _named_by(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     for batch_id, update_id in session.execute(query.order_by(NamedBatch.update_id)):
         named[batch_id].append(update_id)
     return named
-
-
-def stopped_by(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    """The latest version that learned each of these batches and was held or rejected."""
-    query = select(NamedBatch.batch_id, func.max(Version.number)).join(Update, Update.id == NamedBatch.update_id)
-    query = query.join(Version, Version.id == Update.version_id).group_by(NamedBatch.batch_id)
-    judged = Update.verdict.in_((Verdict.HELD, Verdict.REJECTED))
-    return dict(session.execute(query.where(judged, NamedBatch.batch_id.in_(ids))).all())
 
 
 def refuted_by(session: Session, ids: Sequence[str]) -> dict[str, str]:

@@ -130,3 +130,40 @@ def test_no_command_names_a_batch_that_was_taken_back(tsuika: Tsuika, tmp_path: 
     [back] = re.findall(r"Take the rows back: tsuika (retract croft \S+)", again.out)
     assert back.endswith(good.id)
     assert tsuika(*back.split(), "--reason", "as it was printed").code == DONE
+
+
+@pytest.mark.long
+def test_a_batch_that_the_gate_stopped_alone_is_learned_with_others_only_where_that_is_said(
+    tsuika: Tsuika, tmp_path: Path
+) -> None:
+    taught(tsuika, tmp_path, "fen")
+    with Client() as client:
+        fen = client.model("fen")
+        fen.configure(promotion="auto")
+        renamed = [[*row[:-1], row[-1].title()] for row in rows(["apple", "pear"], 30, 7)]
+        file = save(tmp_path / "renamed.csv", [*renamed, *rows(["apple", "pear"], 30, 8)])
+        held = tsuika("push", "fen", file, "--new-classes=Apple,Pear", "--json")
+        assert held.code == HELD, held
+        [bad] = held.json["batches"]
+        only = tsuika("learn", "fen")
+        assert (only.code, f"tsuika learn fen {bad}   Take it back: tsuika retract fen {bad}" in only.err) == (
+            USAGE,
+            True,
+        ), only
+        cells = [dict(zip(HEADER[:-1], map(float, row[:-1]), strict=True)) for row in rows(["apple", "pear"], 30, 9)]
+        good = fen.add_batch(cells, ["apple", "pear"] * 30)
+
+        both = tsuika("learn", "fen", "--all")
+        assert (both.code, f"Of its batches {bad} was stopped alone before." in both.out) == (HELD, True), both
+        assert f"Learn the others: tsuika learn fen {good.id} " in both.out
+        assert f"Take the rows back: tsuika retract fen {bad} " in both.out
+        shown = page("fen/batches")
+        assert f'name="batches" value="{good.id}"' in shown, "on the page, too"
+
+        learned = tsuika("learn", "fen")
+        assert (learned.code, f"Left out: {bad} of 120 rows (held or rejected, version 3)." in learned.err) == (
+            DONE,
+            True,
+        )
+        assert [batch.id for batch in fen.batches(waiting=True)] == [bad]
+        assert tsuika("learn", "fen", bad).code == HELD, "it was named"

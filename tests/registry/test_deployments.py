@@ -17,7 +17,7 @@ from service.contract.enums import DisputeState, Promotion, Verdict
 from service.contract.reports.class_report import Dispute as Disputed
 from service.errors import Conflict, Erased, LiveMoved
 from service.registry import batches, deployments, disputes, models, standing, versions
-from service.registry.rows import unlearned
+from service.registry.rows import stopped, unlearned
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Deployment, Dispute, Update
@@ -178,17 +178,36 @@ def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Dat
         digits = model(session)
         a, b, other = (batch(session, digits) for _ in range(3))
         bad = promoted(session, digits, [a.id])
-        stopped = version(session, digits, [b.id])
-        session.get_one(Update, stopped.update_id).verdict = Verdict.REJECTED
-        a.retracted_at, b.rejected_by = 1.0, stopped.update_id
+        rejected = version(session, digits, [b.id])
+        session.get_one(Update, rejected.update_id).verdict = Verdict.REJECTED
+        a.retracted_at, b.rejected_by = 1.0, rejected.update_id
         with pytest.raises(Conflict) as refused:
             versions.require_clean(session, digits, bad)
         assert refused.value.members == {"nearest_clean": None}
         how = '1 batch of 4 rows waits to be learned: POST {"batches": "pending"} to /v1/models/digits/updates.'
         assert refused.value.detail.endswith(f"No other good version is without it. {how}")
         assert other.id in {waits.id for waits in batches.pending(session, digits)}
-        deployments.promote(session, digits, stopped, "it is good", by="operator")
-        assert versions.nearest_clean(session, digits, bad.number) == stopped.number
+        deployments.promote(session, digits, rejected, "it is good", by="operator")
+        assert versions.nearest_clean(session, digits, bad.number) == rejected.number
+
+
+def test_of_batches_that_were_stopped_together_nobody_knows_which_is_bad(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        bad, good, ready = (batch(session, digits) for _ in range(3))
+        for learned, outcome in (([bad.id], "undecided"), ([bad.id, good.id], "undecided"), ([ready.id], "pass")):
+            made = version(session, digits, learned)
+            made.report = {"gate": {"outcome": outcome}}
+            session.get_one(Update, made.update_id).verdict = Verdict.HELD
+        ids = [bad.id, good.id, ready.id]
+        assert stopped.by(session, ids) == {bad.id: 2, good.id: 2, ready.id: 3}
+        assert stopped.alone(session, ids) == {bad.id: 1}
+        shown = batches.resources_of(session, digits, [bad, good, ready])
+        assert [(one.stopped, one.stopped_alone, one.is_doubtful) for one in shown] == [
+            (2, 1, True),
+            (2, None, False),
+            (3, None, False),
+        ]
 
 
 def test_what_the_gate_stopped_and_what_was_refuted_is_not_counted_among_what_waits(database: Database) -> None:

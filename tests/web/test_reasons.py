@@ -131,6 +131,11 @@ def test_the_batch_and_the_row_that_stand_out_are_named_in_each_language() -> No
             whole = report(kind, rule("unlearnable", number=1), batch=batch)
             assert "Row 40" not in verdict_of(whole, Verdict.REJECTED, 3, 2), "no single row is why"
             assert "学習待ちのままで" not in verdict_sentence(Verdict.REJECTED, 3, 2, whole, JA)
+            before = report(kind, rule("forgets"), batch={**batch, "stopped_alone": ["bat_1", "bat_3"]})
+            assert "bat_1 and bat_3 were stopped alone before. Learn any others without them" in verdict_of(
+                before, Verdict.HELD, 3, 2
+            )
+            assert "2 個（bat_1" in verdict_sentence(Verdict.HELD, 3, 2, before, JA).replace("\N{NO-BREAK SPACE}", " ")
     assert note_sentences(made, JA)[0] == "行 40（0 から数えて）の目標値は 1,190 ですが、予想は 118 です。"
 
 

@@ -27,8 +27,11 @@ def forgotten(report: AnyReport) -> tuple[float | None, int]:
 
 
 def batches_apart(report: AnyReport) -> set[str]:
-    """Of batches that were judged together those that stand out, and those with targets far out."""
-    return {*report.batches_far_out} | {part.batch for part in report.batch.parts if part.stands_out}
+    """Of batches that were judged together those that stand out, those with targets far out, and those that were
+    stopped alone before."""
+    return {*report.batches_far_out, *report.batch.stopped_alone} | {
+        part.batch for part in report.batch.parts if part.stands_out
+    }
 
 
 def nothing_left(report: AnyReport) -> bool:

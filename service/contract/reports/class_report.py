@@ -9,7 +9,17 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from service.contract.enums import Expect, Interference
-from service.contract.reports.facts import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues
+from service.contract.reports.facts import (
+    PARTS,
+    STOPPED_ALONE,
+    TAKEN_BACK,
+    BatchPart,
+    Certificate,
+    Cost,
+    Fact,
+    GateReport,
+    NewValues,
+)
 
 BARELY = 0.5
 """A class of which a smaller share of its own rows is recognised is not called known."""
@@ -242,6 +252,7 @@ class BatchEvidence(Fact):
     expected: float | None = Field(default=None, description="Expected share of conflicts.")
     unfamiliar_share: float | None = None
     parts: list[BatchPart] = Field(default=[], description=PARTS)
+    stopped_alone: list[str] = Field(default=[], description=STOPPED_ALONE)
     suspect_rows: list[SuspectRow] = Field(default=[])
     disputes: list[Dispute] = Field(default=[])
     settled: list[Settled] = Field(default=[])

@@ -51,6 +51,8 @@ class BatchPart(Fact):
 
 PARTS = "Of several batches that were stopped together, at most 100: those of the largest errors first."
 
+STOPPED_ALONE = "Of several batches that were stopped together, those that the gate had stopped before, each alone."
+
 
 class Cost(Fact):
     seconds: float = Field(description="Of the process that learned: from its order to the last stored byte.")

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from service.contract.enums import Expect
 from service.contract.reports.facts import (
     PARTS,
+    STOPPED_ALONE,
     TAKEN_BACK,
     BatchPart,
     Certificate,
@@ -119,6 +120,7 @@ class NumberBatch(Fact):
 
     errors: BatchErrors | None = Field(default=None, description="Null for a first version.")
     parts: list[BatchPart] = Field(default=[], description=PARTS)
+    stopped_alone: list[str] = Field(default=[], description=STOPPED_ALONE)
     outliers: list[OutlierRow] = Field(
         default=[],
         description="At most 100 targets, the farthest first; of several numbers a row may have more than one.",

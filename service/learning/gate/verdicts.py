@@ -10,8 +10,10 @@ from service.contract.reports import AnyReport, nothing_left
 from service.learning.gate.classes.class_words import ClassWords
 from service.learning.gate.numbers.number_words import NumberWords
 from service.learning.gate.words import VerdictWords
-from service.learning.wording import lowered
+from service.learning.wording import listed, lowered
 
+NAMED = 3
+"""Batches that were stopped alone before and that a sentence names."""
 REBASE = (
     "If another version goes live first, rebase this one: it is learned again on that one, and nothing is left out."
 )
@@ -42,7 +44,12 @@ def _where(report: AnyReport, verdict: Verdict, base: int | None) -> str:
     that what was rejected for few rows waits all the same."""
     parts, words = report.batch.parts, WORDS[report.kind]
     said = words.far_rows(report, verdict)
-    if not parts:
+    if before := report.batch.stopped_alone:
+        which, was = ("it", "was") if len(before) == 1 else ("them", "were")
+        named = listed(before[:NAMED]) + (f" and {len(before) - NAMED:,} more" if len(before) > NAMED else "")
+        said += f" Of its batches {named} {was} stopped alone before."
+        said += f" Learn any others without {which}, or take {which} back."
+    if not parts or (before and not parts[0].stands_out):
         return said
     first, more = parts[0], sum(part.stands_out for part in parts) - 1
     if not first.stands_out:

@@ -7,17 +7,16 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import DisputeState, Outcome, Verdict
+from service.contract.enums import DisputeState, Verdict
 from service.contract.resources import Pending
 from service.registry import batches
+from service.registry.rows.stopped import STOPPED, by
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
 from service.remedies import LEARN, PROMOTE, listed
 
 NAMED = 3
 """More batches than this are not named in a sentence."""
-_STOPPED = Version.report["gate"]["outcome"].as_string().is_distinct_from(Outcome.PASS)
-"""Of versions that wait for a person: a version that passed every check does, too, where people promote."""
 
 
 def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
@@ -27,7 +26,7 @@ def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
     if not waiting:
         return counts
     named = NamedBatch.batch_id == Batch.id
-    judged = (Version.id == Update.version_id) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED)) & _STOPPED
+    judged = (Version.id == Update.version_id) & Update.verdict.in_((Verdict.HELD, Verdict.REJECTED)) & STOPPED
     stopped = exists().where(named, Update.id == NamedBatch.update_id, judged)
     wrong = (Dispute.model_id == Batch.model_id) & (Dispute.verdict == DisputeState.REFUTED)
     refuted = exists().where(named, Dispute.update_id == NamedBatch.update_id, wrong)
@@ -44,7 +43,7 @@ def how_to_learn(session: Session, model: Model) -> str:
     nothing waits."""
     waiting = batches.pending(session, model)
     ids = [batch.id for batch in waiting]
-    refuted, stopped = batches.refuted_by(session, ids), batches.stopped_by(session, ids)
+    refuted, stopped = batches.refuted_by(session, ids), by(session, ids)
     wrong = [batch for batch in waiting if batch.id in refuted]
     learned = [batch for batch in waiting if batch.id in stopped and batch.id not in refuted]
     passed = _passed(session, model, stopped.values())
@@ -72,7 +71,7 @@ def how_to_learn(session: Session, model: Model) -> str:
 
 def _passed(session: Session, model: Model, numbers: Collection[int]) -> set[int]:
     """Those of these versions that the gate let pass."""
-    query = select(Version.number).where(Version.model_id == model.id, Version.number.in_({*numbers}), ~_STOPPED)
+    query = select(Version.number).where(Version.model_id == model.id, Version.number.in_({*numbers}), ~STOPPED)
     return set(session.scalars(query))
 
 

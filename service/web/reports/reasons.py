@@ -24,7 +24,7 @@ AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
 COLUMNS = "wrong_columns"
 """The rule that is told where it fires, whichever decides: what others measured is no news then."""
 NAMED = 3
-"""Columns that a sentence names."""
+"""Columns, or batches, that a sentence names."""
 
 
 def verdict_sentence(
@@ -158,15 +158,17 @@ def _remedy(key: str, figures: Mapping[str, Any], rule: Rule, report: AnyReport,
 
 def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:
     """Which of several batches that were stopped together stands out; "" of one."""
+    before = report.batch.stopped_alone
+    alone = words("reason.batches.alone", batches=words.listed(before[:NAMED]), n=len(before)) if before else ""
     if not report.batch.parts:
-        return ""
+        return alone
     kind, of = kind_of(report), report.batch.parts[0]
     if not of.stands_out:
-        return words("reason.batches.together")
+        return alone or words("reason.batches.together")
     error, others = kind.show(of.error), kind.show(of.others)
     more = sum(part.stands_out for part in report.batch.parts) - 1
     said = words(f"reason.batches.{kind.name}", batch=of.batch, n=of.rows, base=base, error=error, others=others)
-    return said + (words("reason.batches.more", n=more) if more else "")
+    return alone + said + (words("reason.batches.more", n=more) if more else "")
 
 
 def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.learning.wording import listed
 from service.registry import batches, deployments, leases, models, states, updates, versions
-from service.registry.rows import ledger, same_rows, unlearned
+from service.registry.rows import ledger, same_rows, stopped, unlearned
 from service.registry.sql.shown import moment
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
@@ -192,8 +192,9 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
         noted = (batch for batch in brought if batch.notes and batch.id in result.learned)
         read = dict.fromkeys(note for batch in noted for note in batch.notes or ())
         if read:
-            told = report.batch.model_copy(update={"notes": [*report.batch.notes, *list(read)[:NOTES]]})
-            report = report.model_copy(update={"batch": told})
+            report = _told(report, notes=[*report.batch.notes, *list(read)[:NOTES]])
+        if len(brought) > 1 and report.gate.outcome is not Outcome.PASS:
+            report = _told(report, stopped_alone=[*stopped.alone(session, update.batches)])
     live = versions.by_id(session, model.live_version_id).number if model.live_version_id is not None else None
     why = verdicts.verdict_sentence(report, verdict, number, before, live)
     gate = report.gate.model_copy(update={"why": f"{why}{of_kind.outlook(session, model, update, report)}"})
@@ -246,7 +247,12 @@ def _with_taken_back(session: Session, model: Model, brought: Sequence[Batch], r
         which = "These rows" if len(brought) == 1 else "Rows of these batches"
         note = f"{which} were taken back on {at:%Y-%m-%d %H:%M} UTC; they are learned again."
     told = {"taken_back_at": at, "notes": [*report.batch.notes, note]}
-    return report.model_copy(update={"batch": report.batch.model_copy(update=told)})
+    return _told(report, **told)
+
+
+def _told(report: AnyReport, **facts: object) -> AnyReport:
+    """The report with facts of its batches."""
+    return report.model_copy(update={"batch": report.batch.model_copy(update=facts)})
 
 
 def _expected_live(session: Session, update: Update) -> int | None:

@@ -27,12 +27,12 @@ def show(view: View) -> Answer:
     kind, path = kind_of(model.target), view.path("batches")
     listed = view.api.get(path, Listed[Batch], limit=BATCHES_A_PAGE, cursor=view.query.get("cursor"))
     waiting = _waiting(view, model.name) if model.pending.batches else []
-    others = [batch.id for batch in waiting if batch.stopped is None and batch.refuted is None]
+    others = [batch.id for batch in waiting if not batch.is_doubtful]
     facts = {
         "model": model,
         "stopped": sum(batch.stopped is not None and batch.refuted is None for batch in waiting),
         "stopped_by": sorted({batch.stopped for batch in waiting if batch.stopped is not None}, reverse=True),
-        "others": others if len(waiting) == model.pending.batches else [],
+        "others": others if len(others) < len(waiting) == model.pending.batches else [],
         "lines": [(batch, kind.holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
         "next_cursor": listed.next_cursor,
         "faults": {GENERAL: next(iter(view.faults.values()))} if view.faults else {},
