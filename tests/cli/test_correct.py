@@ -43,7 +43,7 @@ def test_rows_are_corrected_as_they_are_typed_and_as_a_file_lists_them(tsuika: T
     assert (slip.code, slip.out) == (USAGE, "")
     assert "1 label is not a class of dale. Nothing was sent." in slip.err
     assert 'row 7   label "paer"   near: "pear"' in slip.err
-    assert slip.err.rstrip().endswith("A new class? --new-classes=paer")
+    assert slip.err.rstrip().endswith("A new class all the same? --new-classes=paer")
     unseen = tsuika("correct", "dale", batch, "--row", "7=pe\x01ar").err
     assert 'row 7: label "pe\\x01ar": A class name has no control, format or invisible characters.' in unseen
     assert "--new-classes" not in unseen

@@ -126,6 +126,10 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
         refused = tsuika(*words)
         assert (refused.code, "--new-classes" in refused.err) == (USAGE, False), "the service would refuse that name"
         assert 'unseen.csv, line 2: label "pl\\x01um": A class name has no control, format' in refused.err
+    renamed = [[*row[:-1], "Apple "] for row in rows(["apple"], 16, seed=1)]
+    capital = tsuika("push", "fruits", save(tmp_path / "renamed.csv", renamed))
+    mend = 'A slip? Mend it: "Apple" -> "apple" in 16 rows. Capitals count, and blanks around a label do not.'
+    assert f"  {mend}\n  A new class all the same? --new-classes=Apple\n" in capital.err
     unnamed = tsuika("push", "fruits", more, "--new-classes")
     assert (unnamed.code, unnamed.out) == (USAGE, "")
     assert "--new-classes=plum" in unnamed.err
@@ -133,6 +137,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     slipped[6][-1] = "aple"
     slip = tsuika("push", "fruits", save(tmp_path / "slip.csv", slipped))
     assert (slip.code, 'line 8   label "aple"   near: "apple"' in slip.err) == (USAGE, True)
+    assert '\n  A slip? Mend it: "aple" -> "apple" in 1 row.\n' in slip.err
     assert slip.err.rstrip().endswith("A new class? --new-classes=plum"), "a slip stands in no command to copy"
     again = tsuika("push", "fruits", more, "--new-classes=plum", "--method", "ridge", "--json", "--source", "north")
     assert (again.code, again.json["schema"], again.json["verdict"]) == (DONE, "tsuika.push/1", "promoted")
@@ -328,7 +333,7 @@ def test_a_slip_in_a_label_of_the_first_file_becomes_no_class_unless_it_is_meant
     assert (refused.code, refused.out) == (USAGE, "")
     assert "first.csv: 1 label may be a slip of another. Nothing was made." in refused.err
     assert 'line 8   label "aple"   near: "apple"' in refused.err
-    assert "A new class? --new-classes=aple" in refused.err
+    assert "A new class all the same? --new-classes=aple" in refused.err
     assert "meadow" not in tsuika("models").out
     for meant in ("--new-classes=aple", "--new-classes"):
         assert "aple (1)" in tsuika("init", "meadow", file, meant, "--dry-run").out
@@ -427,7 +432,7 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     assert (typed.code, typed.out) == (USAGE, "")
     assert "slip.csv: 1 label is not a class of basket. Nothing was sent." in typed.err
     assert 'line 8   label "aple"   near: "apple"' in typed.err
-    assert "A new class? --new-classes=aple" in typed.err
+    assert "A new class all the same? --new-classes=aple" in typed.err
 
     lacking = save(tmp_path / "lacking.csv", [[*row[:2], *row[3:]] for row in slip[:5]], [*HEADER[:2], *HEADER[3:]])
     missing = tsuika("push", "basket", lacking)

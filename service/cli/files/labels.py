@@ -164,6 +164,10 @@ def unknown_labels(
     return f"{len(names):,} {are} of {model}. Nothing was sent.\n{asked}"
 
 
+def _rows(count: Count) -> str:
+    return f"{count.rows:,} row{'s'[: count.rows != 1]}"
+
+
 def _listed(
     at: Callable[[int | str], str],
     label: str,
@@ -172,16 +176,22 @@ def _listed(
     meant: Sequence[str],
     alone: str,
 ) -> str:
-    """Labels with the line of each and what it is like, and the option that takes them for classes beside those that
-    are meant. alone: what it does without names."""
+    """Labels with the line of each and what it is like; how likely slips are mended, and the option that takes labels
+    for classes beside those that are meant. alone: what it does without names."""
     lines = []
     for name, count in list(strange.items())[:LISTED]:
         like = f'   near: "{near[name]}"' if name in near else ""
-        more = "" if count.rows == 1 else f"   in {count.rows:,} rows"
+        more = "" if count.rows == 1 else f"   in {_rows(count)}"
         lines.append(f'  {at(count.place)}   {label} "{name}"{more}{like}')
     if len(strange) > LISTED:
         lines.append(f"  and {len(strange) - LISTED:,} more")
     new = [name for name in strange if name not in near] or [*strange]  # a slip is not put into a command to copy
-    one = "A new class?" if len(new) == 1 else "New classes?"
+    if near:
+        mended = ", ".join(f'"{slip}" -> "{like}" in {_rows(strange[slip])}' for slip, like in near.items())
+        alike = any(slip.casefold() == like.casefold() for slip, like in near.items())
+        blanks = " Capitals count, and blanks around a label do not." if alike else ""
+        lines.append(f"  A slip? Mend it: {mended}.{blanks}")
+    one = "A new class" if len(new) == 1 else "New classes"
+    one += " all the same?" if new[0] in near else "?"
     way = f"--new-classes={comma_separated([*meant, *new])}" if len(new) <= LISTED else f"--new-classes alone {alone}."
     return "\n".join([*lines, f"  {one} {way}"])
