@@ -32,6 +32,11 @@ SHOWN = 8
 """Columns that a sentence names; the rest are counted."""
 
 
+def _in_python(dispute: ModelDispute) -> ModelDispute:
+    """The dispute with what to do in the words of this client."""
+    return dispute.model_copy(update={"remedy": worded(dispute.remedy, Door.PYTHON, dispute.model)})
+
+
 class AsyncModel(Asking, Learning):
     """A handle, made by `AsyncClient.model`. `RemoteModel` has the same methods without `await`."""
 
@@ -98,7 +103,8 @@ class AsyncModel(Asking, Learning):
     async def settle_dispute(self, dispute: str, verdict: str, reason: str) -> ModelDispute:
         """Say that disputed labels are right ("confirmed") or wrong ("refuted"), and why."""
         path = f"{self._path}/disputes/{quote(dispute, safe='')}/settle"
-        return await self._transport.call("POST", path, ModelDispute, {"verdict": verdict, "reason": reason})
+        order = {"verdict": verdict, "reason": reason}
+        return _in_python(await self._transport.call("POST", path, ModelDispute, order))
 
     # Names for versions: each stands for the number of its version, as `live` and `previous` do
 
@@ -160,9 +166,10 @@ class AsyncModel(Asking, Learning):
             first = False
             await self._transport.pause(WATCH_SECONDS)
 
-    def disputes(self, state: DisputeState | str | None = None) -> AsyncIterator[ModelDispute]:
+    async def disputes(self, state: DisputeState | str | None = None) -> AsyncIterator[ModelDispute]:
         """What held updates dispute, and how it was settled, newest first."""
-        return self._transport.each(f"{self._path}/disputes", Page[ModelDispute], state=state)
+        async for dispute in self._transport.each(f"{self._path}/disputes", Page[ModelDispute], state=state):
+            yield _in_python(dispute)
 
     def versions(self) -> AsyncIterator[Version]:
         """All versions, newest first."""

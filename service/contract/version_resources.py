@@ -34,6 +34,9 @@ class VersionSummary(Resource):
     update: str | None
     batch_count: int = Field(description="How many batches it learned.")
     method: dict[str, Any] | None
+    verdict: Verdict | None = Field(
+        default=None, description="What the gate decided when it was made; null where it was imported."
+    )
     classes: list[str] = Field(description="Columns, in order.")
     parameters: int
     bytes: int

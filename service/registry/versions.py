@@ -265,8 +265,9 @@ def summaries_of(session: Session, model: Model, versions: Sequence[Version]) ->
 def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> list[dict[str, Any]]:
     """What resources of versions have that stands in other rows, or under another name."""
     parents = numbers_of(session, [version.parent_id for version in versions])
-    made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in versions}))
-    methods: dict[str | None, Any] = dict(session.execute(made_by).all())
+    made_by = select(Update.id, Update.method, Update.verdict)
+    made_by = made_by.where(Update.id.in_({version.update_id for version in versions}))
+    made = {update: (method, verdict) for update, method, verdict in session.execute(made_by)}
     named = select(Alias.version_id, Alias.name).where(Alias.version_id.in_([version.id for version in versions]))
     names: dict[int, list[str]] = {version.id: [] for version in versions}
     for version_id, name in session.execute(named.order_by(Alias.name)):
@@ -276,7 +277,7 @@ def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> li
             "model": model.name,
             "parent": parents.get(version.parent_id),
             "update": version.update_id,
-            "method": methods.get(version.update_id),
+            **dict(zip(("method", "verdict"), made.get(version.update_id, (None, None)), strict=True)),
             "architecture": version.layout,
             "live": version.id == model.live_version_id,
             "aliases": names[version.id],

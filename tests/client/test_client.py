@@ -575,3 +575,13 @@ def test_what_is_no_file_is_told_before_anything_is_sent() -> None:
         rents.update(b"a,b\n1,2\n", [1])
     with pytest.raises(ValueError, match="target names a column, and these rows name none: send dicts"):
         rents.update([[1]], target="price")
+
+
+def test_what_to_do_about_a_dispute_is_a_call_of_this_client() -> None:
+    settle = "settle it: POST /v1/models/digits/disputes/dis_1/settle."
+    names = ("source", "version", "opened_by", "by", "at")
+    dispute = {"id": "dis_1", "model": "digits", "class": "a", "suggested": "b", "rows": 4, "update": "upd_1"}
+    dispute |= {"batches": [], "opened_at": "2026-12-01T00:00:00Z", "state": "open", "reason": "", "remedy": settle}
+    door = Door(ok({"items": [{**dispute, **dict.fromkeys(names)}], "next_cursor": None}))
+    [shown] = client(door).model("digits").disputes()
+    assert shown.remedy == 'settle it: client.model("digits").settle_dispute("dis_1", ...).'
