@@ -13,7 +13,7 @@ def upgrade() -> None:
     add("batches", *optional(JSON_OR_NONE, "sketch"))
     op.create_table(
         "row_marks",
-        reference("model_id", "models"),
+        reference("model_id", "models", LARGE),
         *needed(LARGE, "mark"),
         reference("batch_id", "batches", TEXT),
         sa.PrimaryKeyConstraint("model_id", "mark", "batch_id"),
