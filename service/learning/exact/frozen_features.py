@@ -212,9 +212,9 @@ def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
     if was == named:
         named += " of another width"
     return (
-        f"How rows are prepared for the head was chosen anew: lift {named}, before {was}. That did best on rows kept "
-        "back for choosing. All rows were learned again with it, so scores of old rows may differ a little: there is "
-        "nothing to do."
+        f"How rows are prepared for the head was chosen anew: lift {named}, before {was}. That did best on rows that "
+        "the heads compared had not learned. All rows were learned again with it, so scores of old rows may differ a "
+        "little: there is nothing to do."
     )
 
 
@@ -232,9 +232,9 @@ def space_stays(layout: Layout, lost: int) -> str:
     )
 
 
-def unlifted(base: Checkpoint | None, data: Data, frozen: FrozenFeatures) -> FrozenFeatures:
-    """Returns the scaled input without the lifts of these features, decided by all batches."""
-    made = _lifted(base, data, [lift_of(data.input, "none", None)], frozen.layout.numbers, LiftReason())
+def relifted(base: Checkpoint | None, data: Data, frozen: FrozenFeatures, lifts: list[Lift]) -> FrozenFeatures:
+    """Returns the scaled input behind these lifts in place of its own, decided by all batches."""
+    made = _lifted(base, data, lifts, frozen.layout.numbers, LiftReason(batches=data.everything))
     return replace(made, details={**frozen.details, **made.details})
 
 

@@ -105,7 +105,7 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
     without the batch.
     """
     if resettled:
-        findings = {key: _beside_settings(f) if key[0] in RESETTLED else f for key, f in findings.items()}
+        findings = {key: beside_settings(f) if key[0] in RESETTLED else f for key, f in findings.items()}
     if any(f.fires is Severity.REJECTED for f in findings.values()):  # nobody is told to promote what is rejected
         findings = {
             key: replace(f, remedy="") if f.fires is Severity.HELD and key != COLUMNS else f
@@ -130,7 +130,7 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
     return report.model_copy(update={"why": f"{report.found} {stays(live)} {said.remedy}".rstrip()})
 
 
-def _beside_settings(finding: Finding) -> Finding:
+def beside_settings(finding: Finding) -> Finding:
     """The finding, which says what it compared with."""
     if finding.value is None or finding.beside_live:
         return finding

@@ -8,12 +8,15 @@ import pytest
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned
+from service.learning.methods import resolve
 from service.learning.number_heads import last_errors, stream_choice
 from service.learning.number_heads import number_lift_choice as lift_choice
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units, number_head
 from service.learning.number_heads.last_errors import errors_by_alpha
 from service.learning.number_heads.number_out_of_fold import LeavingOut
 from service.learning.number_heads.strength import LEAST_RISE, StrengthErrors
+from service.learning.run import Run
+from service.learning.update import learn
 from tests.learning.number_streams import NumberStream, vector
 
 ALPHAS = (1e-2, 1e-1, 1.0)
@@ -114,6 +117,7 @@ def test_lifts_that_flatter_themselves_are_left_for_the_vector_alone_once_enough
 ) -> None:
     monkeypatch.setattr(lift_choice, "NARROW", 40)
     monkeypatch.setattr(stream_choice, "LIFT_BATCHES", 6)
+    monkeypatch.setattr(stream_choice, "SURPRISES", np.inf)
     stream = NumberStream(vector(2))
     made = [stream.learns(*weeks(t)) for t in range(10)]
     lifts = [one.details["lift"] for one in made]
@@ -134,3 +138,60 @@ def test_what_other_settings_make_without_the_batch_stands_beside_what_they_make
     made = stream.learns(*weeks(2), lift="none", alpha=10.0, decay=1).without
     for part in ("head.0", "judge"):
         assert made.parts[part]["weight"].equal(expected.parts[part]["weight"])
+
+
+def levelling_off(t: int) -> tuple[np.ndarray, np.ndarray]:
+    """What grows with a column up to 1 and not beyond, where nearly all rows lie from the fourth on. [n, 2], [n]"""
+    rng, rows = np.random.default_rng(t), 60 if t else 300
+    X = np.stack([rng.normal(4, 1, rows) if t > 2 else np.minimum(rng.normal(size=rows), 1), rng.normal(size=rows)], 1)
+    return X, 50 + 10 * np.minimum(X[:, 0], 1) + 5 * X[:, 1] + 3 * rng.normal(size=rows)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lift_choice, "NARROW", 60)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_batch_beyond_all_that_were_learned_takes_a_lift_that_answers_it_far_better() -> None:
+    stream = NumberStream(vector(2))
+    made = [stream.learns(*levelling_off(t)) for t in range(5)]
+    assert [one.details["lift"] for one in made[:3]] == [["none"]] * 3
+    assert not any("lifts_tested" in one.details for one in made[:3])
+    tested = made[3].details["lifts_tested"]
+    assert made[3].details["lift"] == made[4].details["lift"] == ["none", "fourier"]
+    assert min(tested, key=lambda lift: tested[lift]).startswith("none 2 + fourier")
+    assert tested["none 2 + fourier 60"] < stream_choice.FAR_BETTER * tested["none"]
+    assert made[3].checkpoint.learned["lift.1"] == {f"bat_{t:03d}" for t in range(4)}, "this batch chose it, too"
+    assert any("did best on rows that the heads compared had not learned" in note for note in made[3].notes)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("asked", [{"lift": "none"}, {"decay": 1}])
+def test_what_was_asked_for_stays_where_a_batch_lies_beyond(asked: dict[str, object]) -> None:
+    stream = NumberStream(vector(2))
+    made = [stream.learns(*levelling_off(t), **asked) for t in range(4)]
+    assert made[3].details["lift"] == ["none"]
+    assert "lifts_tested" not in made[3].details
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_batch_that_no_lift_answers_far_better_keeps_the_one_there_is() -> None:
+    stream = NumberStream(vector(2))
+    for t in range(3):
+        stream.learns(*levelling_off(t))
+    X, y = levelling_off(2)
+    made = stream.learns(X, 10 * y)
+    assert made.details["lift"] == ["none"]
+    assert len(made.details["lifts_tested"]) == 3
+
+
+@pytest.mark.usefixtures("narrow")
+def test_no_lift_is_tried_on_a_batch_where_too_many_rows_would_be_learned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = NumberStream(vector(2))
+    for t in range(3):
+        stream.learns(*levelling_off(t))
+    for most, tried in ((420, True), (419, False)):
+        monkeypatch.setattr(stream_choice, "WIDE_ROWS", most)
+        made = learn(stream.checkpoint, stream.offered(*levelling_off(3)), *resolve({"name": "ridge"}), Run())
+        assert ("lifts_tested" in made.details) == tried

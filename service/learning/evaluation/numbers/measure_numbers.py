@@ -37,7 +37,7 @@ from service.learning.gate.numbers.number_measurements import (
     RiseSince,
     beyond,
 )
-from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
+from service.learning.statistics import SURELY, at_least, holm, ordered_by_chance, signed_rank
 
 FIFTHS = 5
 """Regions by the base's value."""
@@ -57,6 +57,8 @@ FAR = 12.0
 """Until tested batches say what is usual, a target is far off where its error is so many times the median of its batch:
 no normal error lies there, of Laplace's 2 in 10,000, of Student's with three degrees of freedom 3 in 1,000. Three
 of 120 made-up rows with ten times their target lie 14 to 40 medians off, by heads that learned the other two."""
+FAR_NEARER = 0.75
+"""Part of the base's errors on a batch below which a head of the same rows in other settings takes its place there."""
 SAME = 1e-12
 """Targets closer than this, relative, are all one."""
 
@@ -85,9 +87,10 @@ def measure(assessment: NumberAssessment) -> NumberMeasured:
     if assessment.base is None:
         numbers = [replace(_number(assessment, k), first=_first(assessment, k)) for k in range(assessment.grid.size)]
         return NumberMeasured(assessment.live, numbers, assessment.sound)
+    beside = _beside_settings(assessment)
     return NumberMeasured(
         live=assessment.live,
-        numbers=[_measured(assessment, k, figures) for k, figures in enumerate(figures_of(assessment))],
+        numbers=[_measured(assessment, k, _batch(beside, k, figures)) for k, figures in enumerate(figures_of(beside))],
         sound=assessment.sound,
         part=len(assessment.batch) / assessment.known if assessment.known else 0.0,
         fades=assessment.fades,
@@ -96,6 +99,7 @@ def measure(assessment: NumberAssessment) -> NumberMeasured:
         few_far=_few_far(assessment),
         columns=assessment.columns,
         resettled=assessment.same is not None,
+        nearer=beside is not assessment,
     )
 
 
@@ -103,11 +107,23 @@ def _number(assessment: NumberAssessment, k: int) -> OneNumber:
     return OneNumber(assessment.grid.names[k], assessment.grid.size, assessment.grid.scale == "log")
 
 
-def _measured(assessment: NumberAssessment, k: int, figures: Figures) -> OneNumber:
+def _beside_settings(assessment: NumberAssessment) -> NumberAssessment:
+    """The assessment beside what the candidate's settings make of the rows of before, where these answer the batch far
+    nearer than the base does. Then the base errs, as where its features go on as a line beyond all that it learned;
+    targets of other rows lie about as far from both."""
+    base, same, goals = assessment.base, assessment.same, assessment.batch_goals
+    if base is None or same is None or not len(goals):
+        return assessment
+    before, after = (error_sizes(goals, answers.on_batch).mean(1) for answers in (base, same))
+    nearer = after.mean() < FAR_NEARER * before.mean() and signed_rank(before - after) < SURELY
+    return replace(assessment, base=same) if nearer else assessment
+
+
+def _measured(assessment: NumberAssessment, k: int, batch: BatchFigures | None) -> OneNumber:
     assert assessment.before is not None
     return replace(
         _number(assessment, k),
-        batch=_batch(assessment, k, figures),
+        batch=batch,
         harm=_on_trusted(assessment, k, slice(None)),
         regions=tuple(_regions(assessment, k)),
         since=tuple(_since(assessment, k)),

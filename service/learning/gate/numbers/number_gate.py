@@ -12,7 +12,7 @@ from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
 from service.contract.reports.facts import GateReport
 from service.contract.reports.number_report import NumberReport
-from service.learning.gate.gate import Finding, decided, sound
+from service.learning.gate.gate import Finding, beside_settings, decided, sound
 from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules
 from service.learning.gate.numbers.batch_rules import NumberRule
@@ -43,6 +43,8 @@ OF_TARGETS = ("unlearnable", "wrong_unit")
 """Rules that say of targets what inputs which are cut off would look like, too."""
 EXCUSABLE = ("contradicts_everything", "outliers", "disagrees_broadly")
 """Rules that let a batch pass which something excuses for being unlike the promoted ones."""
+OF_BATCH = (1, 2, 3, 4)
+"""Rules that compare the batch with what the base makes of it."""
 SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
 
 
@@ -51,7 +53,8 @@ def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
     findings = {}
     for number, name, rule in NUMBER_RULES:
         found = [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
-        findings[number, name] = _of_inputs(name, _worst(found), measured)
+        finding = _of_inputs(name, _worst(found), measured)
+        findings[number, name] = beside_settings(finding) if measured.nearer and number in OF_BATCH else finding
     return decided(findings, measured.live, measured.resettled)
 
 

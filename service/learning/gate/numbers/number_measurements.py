@@ -279,8 +279,9 @@ class NumberMeasured:
     · moved: one of the last promoted batches showed that the stream has moved · new_source: that of all rows of the
     update, where the base has learned none of it · few_far: few targets of the update are far out, the others are not ·
     resettled: harm, regions and own are beside what its settings make without the batch · unpaid: they are not, since
-    those settings lose more on trusted rows than they win on the batch's · beyond: which columns are far off the
-    scale, as a sentence without its end · numbering: a sentence on those of them that may only number rows.
+    those settings lose more on trusted rows than they win on the batch's · nearer: figures of the batch are, too, since
+    those settings answer it far nearer · beyond: which columns are far off the scale, as a sentence without its end ·
+    numbering: a sentence on those of them that may only number rows.
     """
 
     live: int | None
@@ -293,6 +294,7 @@ class NumberMeasured:
     few_far: bool = False
     resettled: bool = False
     unpaid: bool = False
+    nearer: bool = False
     columns: ColumnSlips | None = None
     beyond: str = ""
     numbering: str = ""

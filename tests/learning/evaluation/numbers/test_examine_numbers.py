@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,12 +25,16 @@ from service.learning.gate.verdicts import verdict_sentence
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
+from service.learning.number_heads import number_lift_choice
 from tests.learning.evaluation.numbers.lineage import Lineage
 from tests.learning.memory_data import MemoryData, in_space
 from tests.learning.number_streams import number, values
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, shop, spent
 
 WEIGHTS = np.array([2.0, -1.0, 0.5])
+AUTO: dict[str, Any] = {"lift": "auto", "decay": None}
+SURPRISED = ("contradicts_everything", "outliers", "disagrees_broadly")
+"""Rules that ask how far off a batch is."""
 
 
 def drawn(seed: int, rows: int = 120, noise: float = 0.5, level: float = 50.0) -> tuple[Floats, Floats]:
@@ -515,3 +521,52 @@ def test_a_city_that_comes_late_is_not_held_against_its_batch_and_widens_its_own
     assert [part.shape[1] for part in parts] == [5, 5, 6, 6]
     assert parts[3][0, 5, 89] > 2 * parts[3][0, :5, 89].max(), "Nairobi lay 5 above what was known"
     assert stream.retracted("bat_002").checkpoint.parts["interval"]["quantiles"].shape[1] == 5
+
+
+def beyond(seed: int, rows: int = 60) -> tuple[Floats, Floats]:
+    """What grows with a column up to 1 and not beyond, where nearly all rows lie."""
+    random = np.random.default_rng(seed)
+    x = np.stack([random.normal(4, 1, rows), random.normal(size=rows)], 1)
+    return x, 50 + 10 * np.minimum(x[:, 0], 1) + 5 * x[:, 1] + 3 * random.normal(size=rows)
+
+
+@pytest.fixture
+def levelling_off(monkeypatch: pytest.MonkeyPatch) -> Lineage:
+    """Three batches of what `beyond` levels off, from where it still grows; 60 random features are tried."""
+    monkeypatch.setattr(number_lift_choice, "NARROW", 60)
+    stream = Lineage(2)
+    for k, rows in enumerate((300, 60, 60)):
+        random = np.random.default_rng(k)
+        x = np.stack([np.minimum(random.normal(size=rows), 1), random.normal(size=rows)], 1)
+        stream.grow(x, 50 + 10 * x[:, 0] + 5 * x[:, 1] + 3 * random.normal(size=rows), **AUTO)
+    return stream
+
+
+@pytest.mark.parametrize("seed", [3, 103])
+def test_a_right_batch_beyond_all_that_were_learned_goes_live_by_a_lift_that_fits(
+    levelling_off: Lineage, seed: int
+) -> None:
+    made = levelling_off.offer(levelling_off.offered(*beyond(seed)), **AUTO)
+    report = numbers(made.report)
+    assert report.gate.outcome is Outcome.PASS
+    assert report.method["lift"] == ["none", "fourier"]
+    assert all(
+        BESIDE_SETTINGS in next(rule.why for rule in report.gate.rules if rule.name == name) for name in SURPRISED
+    )
+
+
+@pytest.mark.parametrize("seed", [3, 103])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda y: np.random.default_rng(0).permutation(y),
+        lambda y: 1.609344 * y,
+        lambda y: (y - 32) / 1.8,
+        lambda y: 10 * y,
+        lambda y: np.roll(y, 1),
+    ],
+)
+def test_a_wrong_batch_there_does_not(levelling_off: Lineage, seed: int, wrong: Callable[[Floats], Floats]) -> None:
+    x, y = beyond(seed)
+    report = levelling_off.offer(levelling_off.offered(x, wrong(y)), **AUTO).report
+    assert report.gate.outcome is not Outcome.PASS
