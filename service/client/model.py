@@ -80,7 +80,8 @@ class AsyncModel(Asking, Learning):
     async def promote(self, version: int, reason: str = "", *, if_live: int | None = None) -> Deployment:
         """Make a version live by hand. Raises LiveMoved when another version is live than `if_live`."""
         body = given(version=version, reason=reason, if_live=if_live)
-        return await self._transport.call("POST", f"{self._path}/deployments", Deployment, body)
+        made = await self._transport.call("POST", f"{self._path}/deployments", Deployment, body)
+        return made.model_copy(update={"note": worded(made.note, Door.PYTHON, self.name)})
 
     async def rebase(
         self, version: int, *, wait: float | None = 600.0, on_progress: OnProgress | None = None

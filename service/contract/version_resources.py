@@ -99,7 +99,7 @@ class Lineage(Resource):
 
 
 class Deployment(Resource):
-    brief: ClassVar = ("model", "version", "previous_version", "kind", "reason", "left_out")
+    brief: ClassVar = ("model", "version", "previous_version", "kind", "reason", "left_out", "waiting", "note")
 
     id: int
     model: str
@@ -111,6 +111,12 @@ class Deployment(Resource):
     by: str
     at: datetime
     left_out: list[str] = Field(default=[])
+    waiting: list[str] = Field(
+        default=[],
+        description="Of a promotion by hand, when it was ordered: batches that waited and that the version has "
+        "not learned, those in `left_out` among them, the oldest first; at most 100.",
+    )
+    note: str = Field(default="", description="How many these were, and how they are learned; empty where none waited.")
 
 
 class RolledBack(Resource):

@@ -19,8 +19,10 @@ from service.registry.sql.database import clock
 from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
-from service.remedies import PROMOTE, ROLL_BACK
+from service.remedies import LEARN, PROMOTE, ROLL_BACK, listed
 
+NAMED, MOST_WAITING = 3, 100
+"""Batches that wait: so many are named in a sentence, and in a list."""
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
 BY_ORDER = "retraction"
@@ -253,9 +255,24 @@ def resources_of(
             model=model.name,
             version=numbers[deployment.version_id],
             previous_version=numbers.get(deployment.previous_id),
+            waiting=[],
+            note="",
         )
         for deployment in deployments
     ]
+
+
+def promoted_by_hand(session: Session, model: Model, deployment: Deployment) -> version_resources.Deployment:
+    """The answer of a promotion by hand: versions that wait beside one another on one base do not hold what the others
+    learned, so it says what waits."""
+    resource = resources_of(session, model, [deployment])[0]
+    if not (waiting := [batch.id for batch in batches.pending(session, model)]):
+        return resource
+    wait = "1 batch waits" if len(waiting) == 1 else f"{len(waiting):,} batches wait"
+    how = LEARN(model=model.name, batches='"pending"' if len(waiting) > NAMED else listed(waiting))
+    them = "it" if len(waiting) == 1 else "them"
+    note = f"{wait} that version {resource.version} has not learned. Have {them} learned: {how}."
+    return resource.model_copy(update={"waiting": waiting[:MOST_WAITING], "note": note})
 
 
 def _numbers(session: Session, model: Model, ids: Collection[int]) -> dict[int, int]:

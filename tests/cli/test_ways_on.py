@@ -153,6 +153,15 @@ def test_a_batch_that_the_gate_stopped_alone_is_learned_with_others_only_where_t
         cells = [dict(zip(HEADER[:-1], map(float, row[:-1]), strict=True)) for row in rows(["apple", "pear"], 30, 9)]
         good = fen.add_batch(cells, ["apple", "pear"] * 30)
 
+        fen.configure(promotion="manual")
+        fen.rollback("to see it", to=1)
+        again = tsuika("promote", "fen@2", "--reason", "seen")
+        assert "  2 batches wait that version 2 has not learned. Have them learned: tsuika learn fen " in again.out
+        assert "2 more batches wait that it has not learned" in page("fen/versions/1/promote")
+        unsaid = page("fen/versions/3/promote")
+        assert f'class="button primary" href="/models/fen/batches/{bad}/retract"' in unsaid, "the gate stopped it"
+        fen.configure(promotion="auto")
+
         both = tsuika("learn", "fen", "--all")
         assert (both.code, f"Of its batches {bad} was stopped alone before." in both.out) == (HELD, True), both
         assert f"Learn the others: tsuika learn fen {good.id} " in both.out

@@ -40,7 +40,8 @@ routes = APIRouter(tags=["what is live"])
     ),
 )
 def create_deployment(request: Request, shared: Shared, model: str) -> Response:
-    """Make a version live by hand; `left_out` names the batches that it lacks, which are pending again. `rebase`, where
+    """Make a version live by hand; `left_out` names the batches that it lacks, which are pending again,
+    and `waiting` all that wait. `rebase`, where
     another has gone live since it was made: learn it again on that one; what comes of it is judged anew."""
     order, body = body_of(request, requests.CreateDeployment)
     by = caller(request)
@@ -59,7 +60,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         deployment = deployments.promote(session, record, version, order.reason, by)
         loaded = _prepared(shared, record, version)
-        resource = deployments.resources_of(session, record, [deployment])[0]
+        resource = deployments.promoted_by_hand(session, record, deployment)
         return Effect(201, {"deployment": deployment.id}, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), begin)
@@ -72,7 +73,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
             return answer(updates.resources_of(session, [update])[0], done.status, headers)
         record = models.get(session, model)
         deployment = session.get_one(Deployment, done.names["deployment"])
-        return answer(deployments.resources_of(session, record, [deployment])[0], done.status, done.headers)
+        return answer(deployments.promoted_by_hand(session, record, deployment), done.status, done.headers)
 
 
 @routes.get(

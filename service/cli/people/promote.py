@@ -12,6 +12,7 @@ from service.cli.names import VersionName, number_of, version_of
 from service.cli.options import Json, Reason, reason_of
 from service.cli.output import print_result
 from service.learning.wording import counted
+from service.remedies import Door, worded
 
 
 def run(
@@ -39,7 +40,10 @@ def run(
             info = remote.configure(promotion="auto")
     later = "New versions go live by themselves once they pass every check."
     lines = [f"● {later}", f"  Version {number} stays live."] if stays else [f"● Live: version {number}."]
-    if done is not None and done.left_out:
+    others = [batch for batch in done.waiting if batch not in done.left_out] if done is not None else []
+    if done is not None and others:
+        lines.append(f"  {worded(done.note, Door.TERMINAL, model)}")
+    if done is not None and done.left_out and not others:
         lacks, (waits, them) = done.left_out, ("waits", "it") if len(done.left_out) == 1 else ("wait", "them")
         lines.append(f"  It lacks {counted(len(lacks), 'batch', 'batches')}, which {waits}: {', '.join(lacks)}")
         lines.append(f"  Have {them} learned: tsuika learn {model} {' '.join(lacks)}")

@@ -75,6 +75,24 @@ def test_a_call_with_an_old_view_changes_nothing(api: Api) -> None:
     assert served(api) == 2
 
 
+def test_a_version_that_is_promoted_beside_others_on_one_base_says_what_waits(api: Api) -> None:
+    first, *others = [
+        api.ok("POST", f"{MODEL}/batches", {"inputs": [[k, 1, 0]], "labels": ["a"]})["id"] for k in range(6)
+    ]
+    make_version(api.runtime, learned=[first])
+    for k, batch in enumerate(others[:3]):
+        make_version(api.runtime, learned=[first, batch], seed=k + 1, promote=False)
+    made = api.ok("POST", f"{MODEL}/deployments", {"version": 4, "reason": "the newest"})
+    waiting = [batch for batch in others if batch != others[2]]
+    assert (made["left_out"], made["waiting"]) == ([], waiting)
+    assert made["note"] == (
+        "4 batches wait that version 4 has not learned. Have them learned: "
+        f'POST {{"batches": "pending"}} to {MODEL}/updates.'
+    )
+    listed = api.ok("GET", f"{MODEL}/deployments")["items"][0]
+    assert (listed["waiting"], listed["note"]) == ([], ""), "of the moment of its order"
+
+
 def test_a_version_is_promoted_by_hand_and_says_what_it_leaves_out(api: Api) -> None:
     batches = three_versions(api)
     response = api("POST", f"{MODEL}/deployments", {"version": 1, "reason": "steady"})

@@ -3,7 +3,7 @@ learning it again on the live one, where another went live since it was made."""
 
 from __future__ import annotations
 
-from service.contract.enums import BatchState, Promotion, Verdict
+from service.contract.enums import BatchState, Outcome, Promotion, UpdateKind, Verdict
 from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.contract.version_resources import Deployment, Version
@@ -26,6 +26,8 @@ def ask(view: View) -> Answer:
     verdict = update.verdict if update is not None else None
     live = learned_by(view, model.live_version)
     learned, gone = set(version.batches), taken_back(view)
+    waiting = view.api.find(view.path("batches"), Listed[Batch], limit=BATCHES, waiting=True)
+    report = version.report
     facts = {
         "model": model,
         "version": version,
@@ -37,6 +39,9 @@ def ask(view: View) -> Answer:
         "taken_back": bool(learned & gone),
         "left_out": len(live - learned - gone),
         "brings": len(learned - live),
+        "waiting": len({batch.id for batch in waiting.items} - learned) if waiting is not None else 0,
+        "faulty": report is not None and report.gate.outcome is not Outcome.PASS,
+        "brought": update.batches if update is not None and update.kind is UpdateKind.LEARN else [],
         "reason": view.form.get("reason", ""),
         "auto": "auto" in view.form,
         "faults": view.faults,
