@@ -78,7 +78,8 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
         if update.kind == UpdateKind.LEARN and live is not None and {*update.batches} <= {*live.learned}:
             update.why = f"These rows are learned already: version {live.number}, which is live, holds them."
             chosen = update.requested_method if update.requested_method != model.method else None
-            ignored = [word for word, said in (("method", chosen), ("expect", update.expect)) if said]
+            options = {"method": chosen, "expect": update.expect, "seed": update.seed, "device": update.device}
+            ignored = [word for word, said in options.items() if said]
             if ignored:
                 update.why += f" What was said of them now ({listed(ignored)}) did nothing."
         elif update.kind == UpdateKind.LEARN:

@@ -279,14 +279,14 @@ def test_nothing_left_to_learn_is_a_success_without_version_and_verdict(runtime:
         held = "These rows are learned already: version 1, which is live, holds them."
         assert rows_of(session, again)[0].why == held
     with runtime.database.writing() as session:
-        asked = Order(UpdateKind.LEARN, ids[:1], {"name": "ridge"}, expect=Expect.RELABEL)
+        asked = Order(UpdateKind.LEARN, ids[:1], {"name": "ridge"}, 7, expect=Expect.RELABEL, device="cpu")
         updates.enqueue(session, models.get(session, "digits"), asked, "somebody")
     other = claimed(runtime)
     finish_empty(runtime, other.id, other.fence)
     with runtime.database.reading() as session:
         why = rows_of(session, other)[0].why
-    assert why == f"{held} What was said of them now (method and expect) did nothing."
-    assert "今回の指定（method and expect）" in said(why, "ja")
+    assert why == f"{held} What was said of them now (method, expect, seed and device) did nothing."
+    assert "今回の指定（method, expect, seed and device）" in said(why, "ja")
 
 
 class PowerCut(BaseException):
