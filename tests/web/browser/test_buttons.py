@@ -119,7 +119,7 @@ def test_what_waits_is_learned_and_an_update_is_stopped_and_tried_again(site: Se
         enter(page, "Learn this batch")
         page.wait_for_selector("[href$='/versions/4']", timeout=60_000)
         page.goto(f"{site.url}/models/pressed/batches")
-        enter(page, "Learn the other one alone")
+        enter(page, "Learn the other 2 alone")  # one of them is in a version that passed, and waits for a person
         page.wait_for_selector("[href$='/versions/5']", timeout=60_000)
         many = {"inputs": [[k % 97, k % 89] for k in range(5000)], "labels": ["ab"[k % 2] for k in range(5000)]}
         slow = {**many, "method": {"name": "retrain", "backbone": {"name": "mlp"}, "epochs": 1000}}

@@ -30,8 +30,8 @@ def show(view: View) -> Answer:
     others = [batch.id for batch in waiting if not batch.is_doubtful]
     facts = {
         "model": model,
-        "stopped": sum(batch.stopped is not None and batch.refuted is None for batch in waiting),
-        "stopped_by": sorted({batch.stopped for batch in waiting if batch.stopped is not None}, reverse=True),
+        "stopped": sum(batch.stopped_alone is not None and batch.refuted is None for batch in waiting),
+        "stopped_by": sorted({b.stopped_alone for b in waiting if b.stopped_alone is not None}, reverse=True),
         "others": others if len(others) < len(waiting) == model.pending.batches else [],
         "lines": [(batch, kind.holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
         "next_cursor": listed.next_cursor,
