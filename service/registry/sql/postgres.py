@@ -48,7 +48,7 @@ _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
 _TURN = f"SELECT pg_advisory_xact_lock({TURN})"
 _NAMES, _DELETES = f"SELECT pg_advisory_xact_lock_shared({BYTES})", f"SELECT pg_advisory_xact_lock({BYTES})"
 _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-_SCRUBBED = ("idempotency_keys", "ledger_entries", "batches", "versions")
+_SCRUBBED = ("idempotency_keys", "row_marks", "ledger_entries", "update_events", "updates", "batches", "versions")
 """Tables of which an erasure deletes rows or members; the largest last, since reports are in it."""
 
 

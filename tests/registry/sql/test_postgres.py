@@ -38,6 +38,7 @@ from service.registry.sql.tables import (
     IdempotencyKey,
     Installation,
     Model,
+    RowMark,
     Update,
     UpdateEvent,
     Version,
@@ -456,19 +457,33 @@ def test_a_role_without_rights_is_told_so(database: Database, postgres: Postgres
 
 
 def test_what_was_deleted_or_replaced_is_in_no_file_after_a_scrub(database: Database, postgres: PostgresServer) -> None:
+    """Of what quotes rows: reports, values, errors and events of updates, marks."""
+    mark = 0x1DEA1E55C0FFEE77
     with database.writing() as session:
         digits = model(session)
         version(session, digits, []).report = {"town": "Nowhere-on-Sea"}
-        batch(session, digits).values = {"town": {"Elsewhere-by-Wood": 8}}
+        kept, update = batch(session, digits), learn(session, digits)
+        kept.values, update.error = {"town": {"Elsewhere-by-Wood": 8}}, {"detail": "Nobody-under-Hill"}
+        session.add(UpdateEvent(update_id=update.id, at=1.0, kind="failed", detail={"detail": "Anything-at-Brook"}))
+        session.add(RowMark(model_id=digits.id, mark=mark, batch_id=kept.id))
     with database.writing() as session:
         session.scalars(select(Version)).one().report = None
         session.scalars(select(Batch)).one().values = {}
+        session.scalars(select(Update).where(Update.error.is_not(None))).one().error = None
+        session.scalars(select(UpdateEvent).where(UpdateEvent.kind == "failed")).one().detail = {}
+        session.delete(session.scalars(select(RowMark)).one())
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("VACUUM")
     assert postgres.keeps(b"Nowhere-on-Sea"), "pages keep what was in them"
     database.scrub()
-    assert not postgres.keeps(b"Nowhere-on-Sea")
-    assert not postgres.keeps(b"Elsewhere-by-Wood")
+    words = [
+        b"Nowhere-on-Sea",
+        b"Elsewhere-by-Wood",
+        b"Nobody-under-Hill",
+        b"Anything-at-Brook",
+        mark.to_bytes(8, "little"),
+    ]
+    assert [word for word in words if postgres.keeps(word)] == []
 
 
 def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
