@@ -108,7 +108,9 @@ class _Shared:
 def _shared(sent: Arrival, batch: Row[Any], kind: str) -> _Shared | None:
     """None where one of them has no such rows.
 
-    A row of the same origin is in a batch by chance as often as one of its own rows has a twin there."""
+    A row of the same origin is in a batch by chance as often as one of its own rows has a twin there. Of few rows that
+    is known badly, so both batches say how often it is: a batch of ten rows that happen to be ten of a dozen that there
+    are has no twins, and nearly all rows of each later one."""
     new, old = (sent.sketch or {}).get(kind), (batch.sketch or {}).get(kind)
     if not new or not old or not batch.rows:
         return None
@@ -117,7 +119,7 @@ def _shared(sent: Arrival, batch: Row[Any], kind: str) -> _Shared | None:
     below = {mark for mark in marks if mark <= min(cut, default=math.inf)}
     if not below:
         return None
-    chance = (old["twins"] + 1) / (batch.rows + 2)
+    chance = max((of["twins"] + 1) / (rows + 2) for of, rows in ((old, batch.rows), (new, sent.rows)))
     return _Shared(len(below & set(others)), len(below), chance, not cut)
 
 

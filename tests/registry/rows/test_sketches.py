@@ -127,6 +127,16 @@ def test_rows_of_a_few_values_that_recur_by_themselves_are_not_told(database: Da
             assert push(session, digits, inputs, labels).notes is None
 
 
+def test_a_small_batch_that_has_nearly_all_rows_that_there_are_is_named_by_no_later_one(database: Database) -> None:
+    """Ten of a dozen kinds of rows: of its own rows none has a twin, and of later ones nearly all are in it."""
+    kinds, drawn = np.arange(12.0)[:, None] * [1.0, 0.5], np.random.default_rng(0)
+    with database.writing() as session:
+        digits = model(session)
+        push(session, digits, kinds[:10], ["a"] * 10)
+        later = [push(session, digits, kinds[drawn.integers(0, 12, 10)], ["a"] * 10).notes for _ in range(20)]
+    assert later == [None] * 20
+
+
 def test_inputs_that_come_with_other_targets_each_time_are_told_no_more(database: Database) -> None:
     """As of shops, of which each week brings one row each."""
     inputs, _ = table()
