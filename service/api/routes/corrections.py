@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
@@ -159,8 +157,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         new = batches.new_batch_id()
         rows = corrected_rows.corrected(rows, rights, new, held)
         packed = pack_rows(rows, unlabelled)
-        arrival = _arrival(rows, old, due.input, store.put(area, packed), len(packed))
-        arrival = replace(arrival, sketch=sketch_of(rows, secret))
+        arrival = _arrival(rows, old, due.input, store.put(area, packed), len(packed), secret)
         stored.add((area, arrival.stored_digest))
 
         def act(session: Session) -> Effect:
@@ -233,7 +230,7 @@ def _check_learned(session: Session, batch: Batch) -> None:
     raise Conflict(why, update=order.id)
 
 
-def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: int) -> Arrival:
+def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: int, secret: bytes) -> Arrival:
     annotations = corrected_rows.annotations_of(rows)
     return Arrival(
         id=rows.batches[0],
@@ -249,4 +246,5 @@ def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: 
         source=old.source,
         again=True,
         values=corrected_rows.values_of(rows, old.values, spec),
+        sketch=sketch_of(rows, secret),
     )

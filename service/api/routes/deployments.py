@@ -40,9 +40,9 @@ routes = APIRouter(tags=["what is live"])
     ),
 )
 def create_deployment(request: Request, shared: Shared, model: str) -> Response:
-    """Make a version live by hand; `left_out` names the batches that it lacks, which are pending again,
-    and `waiting` all that wait. `rebase`, where
-    another has gone live since it was made: learn it again on that one; what comes of it is judged anew."""
+    """Make a version live by hand; `left_out` names the batches that it lacks, which are pending again, and `waiting`
+    all that wait. `rebase`, where another has gone live since it was made: learn it again on that one; what comes of it
+    is judged anew."""
     order, body = body_of(request, requests.CreateDeployment)
     by = caller(request)
 

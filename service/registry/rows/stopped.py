@@ -29,6 +29,11 @@ def alone(session: Session, ids: Sequence[str]) -> dict[str, int]:
     return dict(session.execute(query).all())
 
 
+def by_gate(session: Session, version_id: int) -> bool:
+    """Whether the gate stopped a version that is held or rejected: one that passed every check waits for a person."""
+    return bool(session.scalar(select(STOPPED).where(Version.id == version_id)))
+
+
 def _latest(ids: Sequence[str]) -> Select[Any, Any]:
     query = select(NamedBatch.batch_id, func.max(Version.number)).join(Update, Update.id == NamedBatch.update_id)
     query = query.join(Version, Version.id == Update.version_id).group_by(NamedBatch.batch_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from service.contract.enums import Outcome, UpdateState, Verdict
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateState, Verdict
 from service.registry import states
-from service.registry.sql.tables import Model, Update, Version
+from service.registry.rows import stopped
+from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.telemetry.metrics import Counter, Histogram
 from service.telemetry.tracing import Span
@@ -29,21 +32,22 @@ def count(runtime: Runtime, update_id: str, seconds: float, span: Span) -> None:
     with runtime.database.reading() as session:
         update = session.get_one(Update, update_id)
         name = session.get_one(Model, update.model_id).name
-        made = session.get(Version, update.version_id) if update.version_id is not None else None
-        passed = made is not None and (made.report or {}).get("gate", {}).get("outcome") == Outcome.PASS
+        verdict = _ended(session, update)
     if not states.is_final(update):
         return
     method = (update.method or update.requested_method or {}).get("name", "")
-    verdict = _ended(update, passed)
     UPDATES.add(name, method, verdict)
     SECONDS.observe(seconds, method)
     span.tell(failed=update.state == UpdateState.FAILED, tsuika__method=method, tsuika__verdict=verdict)
 
 
-def _ended(update: Update, passed: bool) -> str:
-    """How an update ended. passed: whether its version passed every check"""
+def _ended(session: Session, update: Update) -> str:
+    """How an update ended."""
+    made, is_held = update.version_id, update.verdict == Verdict.HELD
+    if made is not None and is_held and not stopped.by_gate(session, made):
+        return "ready"
     if update.verdict is not None:
-        return "ready" if passed and update.verdict == Verdict.HELD else update.verdict
+        return update.verdict
     if update.state != UpdateState.SUCCEEDED:
         return update.state
     return "none" if update.challenges is None else "challenger"
