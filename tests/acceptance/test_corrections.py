@@ -65,6 +65,7 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
     assert (taken["verdict"], len(typed.version(taken["version"])["batches"])) == ("promoted", 1)
 
 
+@pytest.mark.long
 def test_a_batch_that_is_to_take_the_place_of_another_is_corrected_once_it_has(
     shared: Server, new_model: NewModel
 ) -> None:

@@ -155,9 +155,8 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     invariants.hold(shared.data, [*ids, waits, *later["batches"]])
 
 
-@pytest.mark.parametrize(
-    "method", [{"name": "ridge"}, pytest.param({"name": "linear_probe", "epochs": 2}, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("method", [{"name": "ridge"}, {"name": "linear_probe", "epochs": 2}])
 def test_old_versions_lose_their_parts_and_all_goes_on(
     shared: Server, new_model: NewModel, method: dict[str, Any]
 ) -> None:

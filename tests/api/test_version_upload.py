@@ -105,7 +105,7 @@ def test_versions_that_predict_numbers_are_taken_in_by_no_model(api: Api) -> Non
     layout = json.dumps({"layout": {"numbers": {"names": ["MW"]}}})
     refused = send(api, mlp(architecture=None, classes=None, scale=None, **{ENTRY: layout}))
     assert (refused.status_code, pointers(refused)) == (422, ["/weights"])
-    assert "predicts numbers; classes are due here" in refused.json()["detail"]
+    assert "only versions with classes are taken in" in refused.json()["detail"]
 
 
 def test_promote_makes_it_live_at_once_and_a_key_makes_it_once(api: Api) -> None:

@@ -118,6 +118,7 @@ def test_a_table_of_classes_says_what_was_aimed_at() -> None:
     assert "MISSED   AUC beside joint boosting's, mean over streams: -0.005 >= 0" in said
 
 
+@pytest.mark.long
 def test_the_service_answers_a_batch_before_it_learns_it() -> None:
     run = answered(drawn(), SERVICE)
     assert len(run.by_batch) == 2
@@ -183,6 +184,7 @@ def test_joint_learners_are_trained_on_all_rows_so_far_and_not_after_every_batch
     assert rows == [2, 4, *[6] * 9], "three batches at most"
 
 
+@pytest.mark.long
 def test_a_drifting_stream_is_answered_before_it_is_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=(1100, 6)).astype(np.float32)

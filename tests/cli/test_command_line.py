@@ -132,6 +132,7 @@ class _Models(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.long
 def test_a_shell_completes_names_of_models_and_says_nothing_where_it_cannot() -> None:
     asked = {"_TSUIKA_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
     with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:

@@ -420,6 +420,7 @@ def test_a_file_that_is_gone_by_the_verdict_costs_the_lines_alone(
     assert re.findall(r"^  (\d+) +apple +pear ", pushed.out, re.M), pushed.out
 
 
+@pytest.mark.long
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:
     good = rows(["apple", "pear", "plum"], 80)
     assert tsuika("init", "basket", save(tmp_path / "good.csv", good)).code == DONE

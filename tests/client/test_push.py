@@ -165,6 +165,7 @@ def test_new_classes_that_are_no_names_are_refused_in_a_sentence(flowers: Remote
         client.model("never-made").info()
 
 
+@pytest.mark.long
 def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     model = client.model("halfway")
     good = pandas.DataFrame(rents())

@@ -23,13 +23,17 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
 from service.learning.network.input_scale import InputScale, declared_scale
-from service.remedies import WHOLE_FILE
+from service.remedies import MERGE, UNKNOWN, WHOLE_FILE
 
 BACKBONE = "backbone.0"
 """The part that holds the weights of a pretrained backbone."""
 MEMBERS = ("architecture", "classes", "scale")
 """What is sent beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
 SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
+OF_NUMBERS = (
+    "The file is of a version that predicts numbers, and only versions with classes are taken in. A model of numbers "
+    f"that is declared alike takes what it learned as sums: {MERGE(model=UNKNOWN)}."
+)
 MOST_MEMBER_BYTES = 4 * 2**20
 """Of each of them: the names of as many classes as a model may have are half of it."""
 MOST_NAMES = 100_000
@@ -59,7 +63,7 @@ def read_import(
             )
         layout = exported["layout"]
         if layout.get("numbers") is not None:
-            raise InvalidContent.at("/weights", "The file is of a version that predicts numbers; classes are due here.")
+            raise InvalidContent.at("/weights", OF_NUMBERS)
         values.setdefault("classes", exported.get("classes"))
     foreign = Foreign(
         tensors=weights.tensors,

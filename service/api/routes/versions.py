@@ -25,6 +25,7 @@ from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
 from service.registry import aliases, deployments, lineage, models, versions
 from service.registry.sql.tables import Version
+from service.remedies import MERGE
 from service.storage.artifacts import SHARDS, Store
 from service.upkeep.named_files import Name
 
@@ -184,8 +185,10 @@ def import_version(
     def begin(stored: set[Name]) -> Act:
         media = request.headers.get("content-type", "")
         if not (target := models.target_of(record)).has_classes:
-            sentence = f"{model} predicts {target.predicts}, and takes in no versions. Let it learn from rows with "
-            raise Conflict(f"{sentence}{target.member}.")
+            raise Conflict(
+                f"{model} predicts {target.predicts}, and takes in no versions. Let it learn from rows with "
+                f"{target.member}, or from the ledger of a model that is declared alike: {MERGE(model=model)}."
+            )
         checkpoint = read_import(
             data, media, models.input_of(record), runtime.settings.weights, runtime.settings.max_depth
         )

@@ -15,7 +15,7 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import print_measured
-from service.contract.enums import Outcome
+from service.contract.enums import Outcome, Verdict
 from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _why(version: Version, report: AnyReport) -> str:
     """The gate's sentence. One that went live, or was to wait, says so: what became of the version since is another
     thing."""
     why = report.gate.why
-    if version.live == why.startswith("Live"):
+    if version.live == (version.verdict is Verdict.PROMOTED):
         return why
     if version.live and report.gate.outcome is Outcome.PASS:
         return f"Live: version {version.number}. It passed every check and was promoted by hand."
