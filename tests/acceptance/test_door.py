@@ -121,6 +121,39 @@ def test_names_never_become_paths(server: Server, client: httpx.Client) -> None:
         assert {p for p in server.folder.rglob("*") if server.data not in p.parents} == outside, name
 
 
+def test_a_page_of_another_origin_writes_nothing(client: httpx.Client) -> None:
+    for origin in ("https://evil.example", "null", "http://localhost:9999"):
+        for method, path in (
+            ("POST", BATCHES),
+            ("POST", "/v1/models/digits/rollback"),
+            ("DELETE", "/v1/models/digits"),
+        ):
+            content = b'{"inputs": [[1, 2, 3]], "labels": ["a"]}' if method == "POST" else b""
+            refused = client.request(method, path, content=content, headers={**JSON, "Origin": origin})
+            assert refused.status_code == 403, (origin, method, path)
+    plain = client.post(
+        BATCHES, content=b'{"inputs": [[1, 2, 3]], "labels": ["a"]}', headers={"Content-Type": "text/plain"}
+    )
+    assert plain.status_code == 415, "a form of another page sends no other content types"
+    elsewhere = client.get("/v1/models", headers={"Host": "tsuika.evil.example"})
+    assert elsewhere.status_code == 403, elsewhere.text
+    assert stored(client) == []
+
+
+def test_a_class_has_one_name_however_it_is_written_and_none_that_cannot_be_seen(client: httpx.Client) -> None:
+    client.post("/v1/models", json={**MODEL, "name": "names"})
+    path, inputs = "/v1/models/names/batches", [[1, 2, 3]]
+    for name in ("", "  ", "x" * 201, "a\x00b", "a\nb", "\u202eabc", "a\u200db", "\x1b[31m"):
+        refused = client.post(path, json={"inputs": inputs, "labels": [name], "new_classes": "allow"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/labels/0"), name
+    for row, name in enumerate(("caf\u00e9", " cafe\u0301 ", "x" * 200)):
+        body = {"inputs": [[row, 2, 3]], "labels": [name], "new_classes": "allow"}
+        assert client.post(path, json=body).status_code == 201, name
+    assert client.get("/v1/models/names").json()["classes"] == ["caf\u00e9", "x" * 200]
+    counted = [batch["label_counts"] for batch in client.get(path).json()["items"]]
+    assert counted == [{"x" * 200: 1}, {"caf\u00e9": 1}, {"caf\u00e9": 1}]
+
+
 def post_raw(server: Server, head: str, chunks: Iterator[bytes], seconds: float = 30.0) -> tuple[int, int]:
     """Sends until it is answered; -> the status, and how many bytes of the body had been sent by then."""
     with socket.create_connection(("127.0.0.1", server.port)) as raw:

@@ -45,6 +45,13 @@ class Api:
         assert response.is_success, response.text
         return response.json() if response.content else None
 
+    def look(self) -> None:
+        """Looks at the database as a poll that comes after all commits until now, behind one that is under way. A
+        server's word of a commit may still be on its way, and is not waited for."""
+        watcher = self.door.context.watcher
+        watcher._mark = watcher.waiting_rows._mark = self.runtime.live._followed = None
+        watcher._thread.submit(watcher._poll, []).result()
+
     def close(self) -> None:
         self.runner.run(self.door.context.watcher.stop())
         self.door.context.close()

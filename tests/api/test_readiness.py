@@ -18,7 +18,7 @@ Usage = namedtuple("Usage", "total used free")
 
 def later(api: Api, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """As if so much time had passed since the watcher last looked."""
-    api.door.context.watcher._poll([])
+    api.look()
     monkeypatch.setattr(api.door.context.watcher, "_queue_at", api.door.context.watcher._queue_at - seconds)
 
 

@@ -60,7 +60,8 @@ NOT_TYPED = {
     "--timeout 0 tests/acceptance/test_contention.py": "It runs this test with more requests.",
     "python -m benchmarks.scale": "An hour; benchmarks/test_documented.py runs it at its smallest.",
     "pip install pip-audit": "It asks the network for a package that nothing here needs.",
-    "pip-audit --local": "It asks the network what is known of each package.",
+    "pip freeze --exclude-editable": "What it lists is for the next line.",
+    "pip-audit --strict": "It asks the network what is known of each package.",
 }
 """Words of lines that no test types as they stand, and why. Commands in the text are not typed either, but their words
 are read (test_commands.py), and those of benchmarks run at their smallest (benchmarks/test_documented.py)."""

@@ -43,6 +43,7 @@ LATER: dict[str, dict[str, dict[str, Any]]] = {
 be named."""
 
 
+SKETCH, MARK = {"rows": {"distinct": 8, "twins": 0, "marks": "BwAAAA=="}}, 7
 _FILLED = Path(tempfile.mkdtemp(prefix="old-stores-"))
 """A store of each revision that a test asked for: the next one gets a copy."""
 
@@ -103,10 +104,14 @@ class Store:
             for name, digest in batches.items():
                 rejected_by = "upd_3" if name == "bat_3" else None
                 in_live = {"in_live": rejected_by is None} if self.revision >= "0026" else {}
+                sketch = {"sketch": SKETCH} if self.revision >= "0032" else {}
                 self._insert(
                     "batches", id=name, model_id=1, digest=digest, stored_digest=digest, rows=8, lent=[],
-                    label_counts={"a": 4, "b": 4}, folds={}, rejected_by=rejected_by, received_at=1.0, **in_live,
+                    label_counts={"a": 4, "b": 4}, folds={}, rejected_by=rejected_by, received_at=1.0,
+                    **in_live, **sketch,
                 )  # fmt: skip
+                if sketch:
+                    self._insert("row_marks", model_id=1, mark=MARK, batch_id=name)
             self._update("upd_1", ["bat_1"], "succeeded", verdict="promoted", version_id=1)
             self._update("upd_2", ["bat_2"], "succeeded", verdict="promoted", base_version_id=1, version_id=2)
             self._update("upd_3", ["bat_3"], "failed", base_version_id=2, error={"title": "x", "detail": "y"})

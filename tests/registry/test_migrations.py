@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.errors import Busy, SchemaMismatch
-from service.registry.sql.engines import migrate
+from service.learning.data.batch_sketch import sketch_of
+from service.registry import batches, models
+from service.registry.rows import sketches
+from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import revisions
+from service.registry.sql.tables import Batch
 from tests.acceptance import invariants
+from tests.registry.facts import arrival
 from tests.registry.migrating import killed_amid
 from tests.registry.old_store import Store
 from tests.registry.sql.test_database import created
+from tests.updating import make_rows
 
 pytestmark = pytest.mark.sqlite
 
@@ -77,6 +85,22 @@ def test_updates_of_a_store_of_before_are_found_by_the_batches_that_they_name(tm
     named = {(row["batch_id"], row["update_id"]) for row in old.rows()["named_batches"]}
     of_fourth = {("bat_1", "upd_4"), ("bat_2", "upd_4"), ("bat_3", "upd_4")}
     assert named == {("bat_1", "upd_1"), ("bat_2", "upd_2"), ("bat_3", "upd_3"), *of_fourth}
+
+
+def test_batches_of_before_have_no_sketch_and_the_next_ones_are_found_by_theirs(tmp_path: Path) -> None:
+    old = Store(tmp_path / "data", "0031")
+    migrate(old.url)
+    rows = make_rows("bat_0", np.arange(40.0).reshape(20, 2), ["a"] * 20, b"secret")
+    with closing(open_database(old.url)) as database, database.writing() as session:
+        digits, sketch = models.get(session, "digits"), sketch_of(rows, b"secret")
+        first, second = (
+            batches.accept(session, digits, replace(arrival(digest), rows=20, sketch=sketch))[0] for digest in "xy"
+        )
+        assert first.notes is None
+        assert f"All 20 rows are in batch {first.id}" in str(second.notes)
+        for name in ("bat_1", "bat_2", "bat_3"):
+            sketches.erase(session, session.get_one(Batch, name))
+    assert {row["batch_id"] for row in old.rows()["row_marks"]} == {first.id, second.id}
 
 
 @pytest.mark.parametrize("statements", [5, pytest.param(60, marks=pytest.mark.long)])

@@ -6,16 +6,20 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from sqlalchemy import select, text
 
 from service.contract.keys import CreateKey
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch, TsuikaError
+from service.learning.data.batch_sketch import sketch_of
 from service.registry import batches, models, versions
 from service.registry.callers import audit, keys
+from service.registry.rows import sketches
 from service.registry.sql.base import Table
 from service.registry.sql.engines import migrate
 from service.registry.sql.tables import ApiKey, Batch, Update
@@ -31,12 +35,14 @@ from tests.damage import unguarded
 from tests.making import make_model, make_version
 from tests.registry.facts import arrival
 from tests.registry.old_store import Store
+from tests.updating import make_rows
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
     from tests.s3 import S3Server
 
 INPUTS = [[1, 2, 3], [0.25, -1, 8]]
+SKETCH = sketch_of(make_rows("bat_0", np.arange(120.0).reshape(40, 3), ["a"] * 40, b"secret"), b"secret")
 
 
 @pytest.fixture
@@ -55,10 +61,11 @@ def folder(tmp_path: Path) -> BackupFolder:
 
 
 def received(runtime: Runtime, rows: bytes) -> str:
-    """A batch of the model; -> its id"""
+    """A batch of the model, with a sketch of its rows; -> its id"""
     with runtime.database.writing() as session:
         model = models.get(session, "digits")
-        batch, _ = batches.accept(session, model, arrival(runtime.store.put(model_area(model.id), rows)))
+        plain = arrival(runtime.store.put(model_area(model.id), rows))
+        batch, _ = batches.accept(session, model, replace(plain, rows=40, sketch=SKETCH))
         return batch.id
 
 
@@ -113,6 +120,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 def same(restored: Runtime, before: dict[str, list[Any]], predicted: list[Any], secret: str = "") -> None:
     """What was restored is what was backed up, whole, and goes on."""
     assert rows(restored) == before
+    with restored.database.reading() as session:  # which says the same of rows that come again
+        again = replace(arrival("later"), rows=40, sketch=SKETCH)
+        assert "All 40 rows are in batch" in str(sketches.note(session, models.get(session, "digits"), again))
     assert answers(restored, secret) == predicted
     assert fsck(restored).whole
     make_model(restored, "others")  # ids go on after those that are there

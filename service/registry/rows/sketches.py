@@ -23,7 +23,8 @@ Sketch = Mapping[str, Mapping[str, Any]]
 KINDS = ("rows", "even", "odd", "inputs")
 """What two rows may have in common, in the order in which it is told: all, every other column, the inputs alone."""
 LOOKED_AT = 8
-"""Newest batches that are looked at for each kind: a look-up takes as long however many share a mark."""
+"""Newest batches that are looked at for each kind, of those that count: a look-up takes as long however many of these
+share a mark."""
 SHARE = 0.5
 """Of the rows that need not be in another batch by chance, so many are in it where that is said."""
 UNLIKELY = 12.0
@@ -35,7 +36,9 @@ USUAL = 3
 _MARKS = [f"mark_{kind}" for kind in KINDS]
 _NEWEST = [
     select(RowMark.batch_id)
+    .join(Batch, Batch.id == RowMark.batch_id)
     .where(RowMark.model_id == bindparam("model_id"), RowMark.mark == bindparam(mark, type_=BigInteger))
+    .where(~RETRACTED, Batch.in_live | Batch.rejected_by.is_(None))
     .order_by(RowMark.batch_id.desc())
     .limit(LOOKED_AT)
     .subquery()
@@ -44,7 +47,6 @@ _NEWEST = [
 _SHARING = (
     select(Batch.id, Batch.rows, Batch.sketch)
     .where(Batch.id.in_(union_all(*(select(each.c.batch_id) for each in _NEWEST))))
-    .where(~RETRACTED, Batch.in_live | Batch.rejected_by.is_(None))
     .order_by(Batch.id.desc())
 )
 """Made once: it takes longer to be written than to be answered."""

@@ -44,7 +44,7 @@ def two(make_api: MakeApi) -> Api:
         api.ok("PUT", f"{path}/aliases/{name}-stable", {"version": 1}, headers=OPERATOR)
         api.ok("POST", f"{path}/rollback", {"reason": f"{name} was bad"}, headers=OPERATOR)
     api.runtime.live.refresh()
-    api.door.context.watcher._poll([])
+    api.look()
     return api
 
 

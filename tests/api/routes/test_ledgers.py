@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import ENTRY, UpdateKind
@@ -17,7 +18,7 @@ from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.sums import Sums
 from service.registry import batches, models, updates, versions
 from service.registry.rows import ledger
-from service.registry.sql.tables import Batch, Model, Version
+from service.registry.sql.tables import Batch, Model, RowMark, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
 from service.tuning import room
@@ -355,6 +356,19 @@ def test_of_a_merged_ledger_no_row_is_suspect_and_no_list_says_that_they_were_lo
     [batch] = merge(api, body()).json()["batches"]
     refused = api("GET", f"{MODEL}/batches/{batch}/suspects")
     assert (refused.status_code, "rows are elsewhere" in refused.json()["detail"]) == (409, True)
+
+
+def test_a_merged_ledger_is_said_to_share_no_rows_and_those_beside_it_are_compared(api: Api) -> None:
+    inputs = np.random.default_rng(0).random((20, 3)).tolist()
+    first = api.ok("POST", f"{MODEL}/batches", {"inputs": inputs, "labels": ["a", "b"] * 10})["id"]
+    update = merge(api, body()).json()
+    again = api.ok("POST", f"{MODEL}/batches", {"inputs": inputs[:19], "labels": (["a", "b"] * 10)[:19]})
+    assert [note.startswith(f"All 19 rows are in batch {first}") for note in again["notes"]] == [True]
+    [merged] = update["batches"]
+    assert api.ok("GET", f"{MODEL}/batches/{merged}")["notes"] == []
+    with api.runtime.database.reading() as session:
+        assert session.get_one(Batch, merged).sketch is None
+        assert set(session.scalars(select(RowMark.batch_id))) == {first, again["id"]}
 
 
 def test_who_sends_rows_merges_nothing_and_stops_no_merge(make_api: MakeApi) -> None:

@@ -100,7 +100,7 @@ def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
     assert figure(api, "tsuika_ready") == 1
     with api.runtime.database.writing() as session:
         enqueue(session, session.get_one(Model, model), Order(UpdateKind.LEARN, []), "somebody")
-    api.door.context.watcher._poll([])
+    api.look()
     assert figure(api, "tsuika_waiting_updates") == 1
     assert figure(api, "tsuika_oldest_waiting_update_seconds") is not None
     assert figure(api, "tsuika_degraded", part="storage") == 0
@@ -119,13 +119,13 @@ def test_how_good_the_live_version_is_follows_the_pointer(make_api: MakeApi) -> 
         make_version(api.runtime, seed=seed)
         with api.runtime.database.writing() as session:
             session.execute(update(Version).where(Version.number == seed + 1).values(report=report))
-        api.door.context.watcher._poll([])
+        api.look()
         assert figure(api, "tsuika_accuracy", model="digits", group="old_classes") == (0.9 if seed == 0 else None)
         assert figure(api, "tsuika_accuracy", model="digits", group="new_classes") is None
         assert figure(api, "tsuika_accuracy", model="digits", group="worst_class") == (0.6 if seed == 0 else None)
         assert figure(api, "tsuika_skill", model="digits") == (0.4 if seed == 1 else None)
     api.ok("POST", "/v1/models/digits/rollback", {"reason": "bad"})
-    api.door.context.watcher._poll([])
+    api.look()
     assert figure(api, "tsuika_accuracy", model="digits", group="old_classes") == 0.9
     assert figure(api, "tsuika_skill", model="digits") is None
 
@@ -136,10 +136,10 @@ def test_rows_that_wait_are_counted_and_again_once_it_has_rested(
     api = make_api()
     for name in ("digits", "letters"):
         make_model(api.runtime, name)
-    watcher, rows = api.door.context.watcher, {"inputs": [[1.0, 2.0, 3.0]] * 4, "labels": ["a"] * 4}
+    rows = {"inputs": [[1.0, 2.0, 3.0]] * 4, "labels": ["a"] * 4}
 
     def counted(model: str) -> float | None:
-        watcher._thread.submit(watcher._poll, []).result()  # behind one that the request before began
+        api.look()
         return figure(api, "tsuika_pending_rows", model=model)
 
     monkeypatch.setattr("service.api.waiting_rows.REST", -1)
@@ -166,7 +166,7 @@ def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi
     for name in ("digits", "letters"):
         make_model(api.runtime, name)
         make_version(api.runtime, name)
-    api.door.context.watcher._poll([])
+    api.look()
     order = {"name": "prometheus", "scopes": ["predict"], "models": ["digits"]}
     theirs = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
     assert api("GET", "/metrics").status_code == 401

@@ -14,6 +14,7 @@ from service.learning.data.batch_sketch import sketch_of
 from service.learning.data.rows import Known, rows_of
 from service.registry import batches
 from service.registry.rows import sketches
+from service.registry.rows.sketches import LOOKED_AT
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch, Model, RowMark
 from service.remedies import RETRACT, found
@@ -58,6 +59,18 @@ def test_a_file_that_is_pushed_again_with_cells_corrected_names_the_batch_that_i
         batches.retract(session, digits, second)
         session.flush()
         assert push(session, digits, corrected + 0.0, labels).notes is None, "what was taken back does not count"
+
+
+def test_what_was_taken_back_hides_no_batch_before_it(database: Database) -> None:
+    inputs, labels = table()
+    with database.writing() as session:
+        digits = model(session)
+        first = push(session, digits, inputs, labels)
+        for _ in range(LOOKED_AT + 1):
+            batches.retract(session, digits, push(session, digits, inputs + 0.0, labels, again=True))
+        session.flush()
+        notes = push(session, digits, inputs, labels).notes or [""]
+    assert notes[0].startswith(f"All 200 rows are in batch {first.id}")
 
 
 def test_what_was_rejected_or_is_sent_again_on_purpose_is_not_told(database: Database) -> None:

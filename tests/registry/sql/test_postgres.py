@@ -17,7 +17,19 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import JSON, Boolean, MetaData, create_engine, event, make_url, select, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Connection,
+    Engine,
+    MetaData,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy import Table as SqlTable
 
 from service.api.access.keyring import Keyring
@@ -192,27 +204,57 @@ FIRST = Path(__file__).parents[1] / "postgres_0011.sql"
 def test_a_database_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_the_same_bits(
     postgres: PostgresServer, tmp_path: Path, revision: str
 ) -> None:
-    old, url, tables = Store(tmp_path / "data", revision), postgres.empty(), MetaData()
+    old, url = Store(tmp_path / "data", revision), postgres.empty()
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    tables, rows = _filled(engine, old)
+    migrate(url)
+    with engine.connect() as connection:
+        for name, table in tables.tables.items():
+            kept = _left(connection, table)
+            assert kept == sorted(rows.get(name, kept), key=str), name
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+    engine.dispose()
+    old.is_whole(url)
+
+
+@pytest.mark.parametrize("statements", [4, 60])
+def test_an_upgrade_that_is_killed_has_changed_nothing_and_is_made_whole_later(
+    postgres: PostgresServer, tmp_path: Path, statements: int
+) -> None:
+    old, url = Store(tmp_path / "data", "0011"), postgres.empty()
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    tables, rows = _filled(engine, old)
+    assert killed_amid(url, statements)
+    with engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == "0011"
+        for name, known in rows.items():
+            assert _left(connection, tables.tables[name]) == sorted(known, key=str), name
+        assert not inspect(connection).has_table("row_marks")
+    engine.dispose()
+    migrate(url)
+    old.is_whole(url)
+
+
+def _filled(engine: Engine, old: Store) -> tuple[MetaData, dict[str, list[dict[str, Any]]]]:
+    """Makes the tables of a store's revision, with its rows in them. -> the tables, and what is in them"""
+    tables = MetaData()
     with engine.begin() as connection:
         connection.exec_driver_sql(FIRST.read_text())
-        schema.upgrade(connection, revision)
+        schema.upgrade(connection, old.revision)
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # rows name others that come later
         tables.reflect(connection)
         rows = {name: [_as_in(tables.tables[name], row) for row in known] for name, known in old.rows().items()}
         for name in rows:
             for row in rows[name]:
                 connection.execute(tables.tables[name].insert(), row)
-    migrate(url)
-    with engine.connect() as connection:
-        for name, table in tables.tables.items():
-            kept = connection.execute(select(table)).mappings().all()
-            left = [{key: value for key, value in row.items() if value is not None} for row in kept]
-            assert sorted(left, key=str) == sorted(rows.get(name, left), key=str), name
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Table.metadata) == []
-    engine.dispose()
-    old.is_whole(url)
+    return tables, rows
+
+
+def _left(connection: Connection, table: SqlTable) -> list[dict[str, Any]]:
+    """The rows of a table without what is NULL, in an order of their own."""
+    kept = connection.execute(select(table)).mappings().all()
+    return sorted(({key: value for key, value in row.items() if value is not None} for row in kept), key=str)
 
 
 def _as_in(table: SqlTable, row: dict[str, Any]) -> dict[str, Any]:
