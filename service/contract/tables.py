@@ -28,6 +28,8 @@ MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
 LACKED = ""
 """In the place of a column, among counts of values: how many rows lack which cell. No column is called so."""
+SPARSE_ROW = 0.5
+"""A row that lacks a larger part of its cells is a sparse one."""
 LARGEST_CELL = 1e150
 """Largest size of a number: float64 holds the squares of such, and sums of them."""
 LEAST_PART = 1e-9

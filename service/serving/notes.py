@@ -1,5 +1,5 @@
 """What an answer says of odd rows: values outside the declared range or beyond where the scale cuts, cells that hardly
-any learned row lacked, and values that the version has not learned."""
+any learned row lacked, rows with few cells, and values that the version has not learned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.contract.tables import TableInput
 from service.intake.kinds.tables import ValueNames
 from service.learning.data.learned_values import LACKING_ROWS
 from service.learning.wording import listed
-from service.serving.unusual import BEYOND, LACKING, Marks, Usual, declared_range
+from service.serving.unusual import BEYOND, LACKING, SPARSE, Marks, Usual, declared_range
 
 VALUES, COLUMNS = 5, 10
 """Names within a sentence, and columns that have a note of their own: an answer of many rows stays short."""
@@ -42,6 +42,9 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
         ends = ", and it gives no interval" if intervals else ""
         few = f"Version {version} has learned fewer than {LACKING_ROWS} rows without {_several(lacking)}"
         notes.append(f"{few}: such answers are guesses{ends}.")
+    if (of_rows & SPARSE).any():
+        few = f"Version {version} has learned fewer than {LACKING_ROWS} rows that lack more than half of their columns"
+        notes.append(f"{few}: answers to such rows are guesses.")
     return notes
 
 

@@ -1,4 +1,5 @@
-"""What a version cannot have learned of a row: a cell that hardly any learned row lacked, and a number that is cut.
+"""What a version cannot have learned of a row: a cell that hardly any learned row lacked, most cells, where hardly
+any learned row did, and a number that is cut.
 
 Asked without a column that every learned row had, a head still answers, and its intervals stay as they were: of a model
 of rents they held 92 % of whole rows, and 9 % of rows without their size. A number beyond eight spreads counts as the
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import InputSpec, RangeScale
-from service.contract.tables import NumberColumn
+from service.contract.tables import SPARSE_ROW, NumberColumn
 from service.learning.data.learned_values import LACKING_ROWS, LearnedValues
 from service.learning.data.rows import Array, Floats
 from service.learning.network.input_scale import CLIP, IMAGE_RANGE, AnyScale, InputScale
@@ -22,8 +23,8 @@ from service.learning.network.table_scale import TableScale
 from service.serving.compute.forward import Extremes
 
 Marks = NDArray[np.int8]
-"""Of rows [n, columns of a table], of others [n, 1]: bits `BEYOND` and `LACKING`."""
-BEYOND, LACKING = 1, 2
+"""Of rows [n, columns of a table], of others [n, 1]: bits `BEYOND` and `LACKING`, in the first column `SPARSE`."""
+BEYOND, LACKING, SPARSE = 1, 2, 4
 
 PIXELS = RangeScale(range=IMAGE_RANGE)
 """The scale of images whose model declares none."""
@@ -48,6 +49,8 @@ class Usual:
         if isinstance(scale, TableScale):
             lacked = values.lacked if values is not None else None
             self._never = np.zeros(len(scale.spec.columns), bool) if lacked is None else lacked < LACKING_ROWS
+        sparse = values.sparse if values is not None else None
+        self._never_sparse = sparse is not None and bool(sparse.sum() < LACKING_ROWS)
         self._within = float(self.low.max()), float(self.high.min())
 
     def marks(self, rows: Array, extremes: Extremes) -> Marks | None:
@@ -64,7 +67,10 @@ class Usual:
             beyond = (cells < self.low) | (cells > self.high)
         marks: Marks = np.where(beyond, BEYOND, 0).astype(np.int8)
         if self._never.size:
-            marks[np.isnan(cells) & self._never] = LACKING
+            missing = np.isnan(cells)
+            marks[missing & self._never] = LACKING
+            if self._never_sparse:  # where a cell says so already, that says more
+                marks[(missing.mean(1) > SPARSE_ROW) & ~(missing & self._never).any(1), 0] |= SPARSE
         return marks if marks.any() else None
 
 

@@ -282,7 +282,7 @@ def test_a_row_of_a_table_of_numbers_is_taken_out_and_what_others_lack_counted_a
     assert taken.status_code == 202, taken.text
     with api.runtime.database.reading() as session:
         counts = [row.values for row in session.query(Batch).order_by(Batch.id)]
-    assert counts == [{LACKED: {"b": 2}}, {LACKED: {"b": 1}}]
+    assert counts == [{LACKED: {"b": 2, LACKED: 0}}, {LACKED: {"b": 1, LACKED: 0}}]
 
 
 def test_a_row_of_a_table_of_categories_is_taken_out_and_what_others_have_counted_anew(api: Api) -> None:
@@ -306,8 +306,8 @@ def test_a_row_of_a_table_of_categories_is_taken_out_and_what_others_have_counte
             assert api("POST", path, {"rows": {"0": None}, "reason": "twice"}).status_code == 202
     with api.runtime.database.reading() as session:
         first, anew, right = (row.values for row in session.query(Batch).order_by(Batch.id))
-    assert first == {"city": {"Oslo": 2, "Kobe": 1}, LACKED: {"size": 1, "city": 1}}
-    assert anew == right == {"city": {"Kobe": 1, "Oslo": 1}, LACKED: {"size": 1, "city": 1}}
+    assert first == {"city": {"Oslo": 2, "Kobe": 1}, LACKED: {"size": 1, "city": 1, LACKED: 0}}
+    assert anew == right == {"city": {"Kobe": 1, "Oslo": 1}, LACKED: {"size": 1, "city": 1, LACKED: 0}}
     assert [*anew["city"]] == [*right["city"]]
 
 

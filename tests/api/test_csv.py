@@ -69,7 +69,7 @@ def test_a_file_is_the_batch_that_the_same_json_is(rents: Api) -> None:
     assert (made.json()["rows"], made.json()["unlabelled"], made.json()["source"]) == (3, 1, "north")
     with rents.runtime.database.reading() as session:
         batch = batches.get(session, models.get(session, "rents"), made.json()["id"])
-        assert batch.values == {"city": {"Osaka": 1}, LACKED: {"city": 1, "rooms": 1}}
+        assert batch.values == {"city": {"Osaka": 1}, LACKED: {"city": 1, "rooms": 1, LACKED: 0}}
 
 
 def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
@@ -336,7 +336,7 @@ def test_the_reading_process_says_what_a_handler_says(rents: Api, monkeypatch: p
     with rents.runtime.database.reading() as session:
         stored = batches.get(session, models.get(session, "rents"), again["id"])
         assert (stored.values, stored.rows, stored.unlabelled) == (
-            {"city": {"Osaka": 1}, LACKED: {"rooms": 1, "city": 1}},
+            {"city": {"Osaka": 1}, LACKED: {"rooms": 1, "city": 1, LACKED: 0}},
             2,
             1,
         )

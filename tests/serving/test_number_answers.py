@@ -15,6 +15,7 @@ import torch
 from service.contract.inputs import VectorInput
 from service.contract.tables import LACKED, TableInput, value_code
 from service.errors import CorruptArtifact, InvalidContent, NotLive
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.learning.evaluation.numbers.bounds import INTERVAL
@@ -267,6 +268,40 @@ def test_cells_that_hardly_any_learned_row_lacked_and_numbers_that_are_cut_are_n
     assert "notes" not in json.loads(predict(version, np.array([whole] * 2)).json())
     unknown = Predictor(table_checkpoint(spec, {"city": ["Osaka"]}, grid=ONE))
     assert unknown.answer(asked[:20]).marks is None, "such a version does not know what learned rows lacked"
+
+
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbers", "classes"])
+def test_rows_that_lack_most_cells_are_told_where_hardly_any_learned_row_did(numbers: bool) -> None:
+    names = ["size", "age", "city", "day"]
+    spec = table_of({"size": "number", "age": "number", "city": "category", "day": "date"})
+    half, few = [np.nan, np.nan, float(value_code("Osaka")), 1e9], [np.nan, np.nan, np.nan, 1e9]
+    for lacked, counted, rows, due in (
+        (names, {LACKED: 19}, [half], []),
+        (names, {LACKED: 19}, [half, few], ["lack more than half of their columns: answers to such rows are guesses."]),
+        (names, {LACKED: 20}, [few], []),
+        (names, {}, [few], []),  # as an earlier release counted
+        (["size", "age", "day"], {LACKED: 0}, [few], ["without city: such answers are guesses."]),
+    ):
+        counts = {"city": {"Osaka": 20}, LACKED: dict.fromkeys(lacked, 20) | counted}
+        made = table_checkpoint(spec, {}, grid=ONE if numbers else None)
+        made = made.with_values(LearnedValues.of(spec, [counts]), [])
+        version = Loaded(1, "load", 7, "", Predictor(made))
+        notes = json.loads(predict(version, np.array(rows)).json()).get("notes", [])
+        assert [note.partition("fewer than 20 rows ")[2].removeprefix("that ") for note in notes] == due, lacked
+
+
+def test_sparse_rows_are_counted_where_every_batch_counted_them() -> None:
+    spec = table_of({"size": "number", "city": "category"})
+    old, none, three = {"size": 2}, {"size": 2, LACKED: 0}, {LACKED: 3}
+
+    def of(*counts: dict[str, int]) -> LearnedValues:
+        return LearnedValues.of(spec, [{LACKED: each} for each in counts])
+
+    assert LearnedValues.load(of(none).with_values(of(three, three)).arrays()).sparse == 6
+    assert of(none, three).sparse == 3
+    for unknown in (of(none, old), of(old).with_values(of(none)), of(none).with_values(of(old))):
+        assert unknown.arrays().keys() == {"1", "lacked"}, "the part is as an earlier release made it"
+    assert LearnedValues.of(spec, [{"city": {"Osaka": 1}}, {LACKED: three}]).arrays().keys() == {"1"}
 
 
 @pytest.mark.parametrize("case", ["never lacked", "lacked", "intervals of new values"])

@@ -74,9 +74,10 @@ def noted(spec: InputSpec, scale: AnyScale) -> list[str]:
     size = len(spec.columns) if isinstance(spec, TableInput) else 1
     usual = Usual(spec, scale, LearnedValues({}, np.zeros(size)))
     said = []
-    for cell in (99.0, np.nan):
-        if (marks := usual.marks(np.full((2, size), cell), (cell, cell))) is not None:
-            said += [note for intervals in (False, True) for note in unusual(marks, usual, spec, 3, intervals)]
+    sparse = Usual(spec, scale, LearnedValues({}, np.full(size, 20.0), np.zeros(1)))
+    for cell, held in ((99.0, usual), (np.nan, usual), (np.nan, sparse)):
+        if (marks := held.marks(np.full((2, size), cell), (cell, cell))) is not None:
+            said += [note for intervals in (False, True) for note in unusual(marks, held, spec, 3, intervals)]
     return said
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import LACKED, MOST_VALUES, TableInput, value_code
+from service.contract.tables import LACKED, MOST_VALUES, SPARSE_ROW, TableInput, value_code
 from service.errors import TooManyValues, UnknownValues
 from service.intake.json_body import pointer_to
 from service.intake.kinds.rows import Named
@@ -26,7 +26,7 @@ Known = Mapping[str, Collection[str]]
 @dataclass(frozen=True)
 class BroughtValues:
     """Column -> value -> rows that have it and a label or target, and the first row that has it at all. None: rows are
-    of no table. lacked: column -> rows with a label or target that lack its cell, of which there are some."""
+    of no table. lacked: as `lacked_cells` has it, of rows with a label or target."""
 
     columns: Mapping[str, Mapping[str, tuple[int, int]]] | None
     lacked: Mapping[str, int] = field(default_factory=dict)
@@ -66,9 +66,11 @@ def brought(named: Named, spec: TableInput, labelled: NDArray[np.bool_]) -> Brou
 
 
 def lacked_cells(rows: NDArray[Any], spec: TableInput) -> dict[str, int]:
-    """Column -> rows that lack its cell, of which there are some. [n, columns]"""
-    gaps = ((column.name, int(np.isnan(rows[:, place]).sum())) for place, column in enumerate(spec.columns))
-    return {name: count for name, count in gaps if count}
+    """Column -> rows that lack its cell, of which there are some; under `LACKED` the sparse ones, also if there are
+    none. [n, columns]"""
+    missing = np.isnan(rows)
+    counts = zip((column.name for column in spec.columns), missing.sum(0).tolist(), strict=True)
+    return {name: n for name, n in counts if n} | {LACKED: int((missing.mean(1) > SPARSE_ROW).sum())}
 
 
 def check_room(values: BroughtValues, known: Known) -> None:

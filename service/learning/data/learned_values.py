@@ -7,8 +7,7 @@ instead of 1,038 of mean error on rows of such values, measured on prices of gem
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,51 +17,55 @@ from service.learning.data.matrices import Array, Bools, Floats
 
 ValueCounts = Mapping[str, Mapping[str, int]]
 """Rows of each value of a batch, by the name of its column: of columns whose values grow alone. Under `LACKED`: the
-rows that lack a cell, by the name of its column; a batch of an older version of Tsuika has no such count."""
+rows that lack a cell, by the name of its column, and under `LACKED` again the sparse rows, also where there are none. A
+batch that an earlier release stored lacks one count, or both."""
 LACKING_ROWS = 20
 """Rows without a column from which a version knows what such rows are like: as many as an interval needs."""
-LACKED_PART = "lacked"
-"""The tensor with the counts of such rows."""
+LACKED_PART, SPARSE_PART = "lacked", "sparse"
+"""The tensors with the counts of such rows, and of sparse rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedValues:
     """What a version has learned. codes: of its values, ascending, by the place of their column; every growing column
     has an entry.
-    lacked: learned rows without each column [columns]; None: not known."""
+    lacked: learned rows without each column [columns] · sparse: sparse rows [1]; None: not known."""
 
     codes: Mapping[int, Floats]
     lacked: Floats | None = None
+    sparse: Floats | None = None
 
     @classmethod
     def of(cls, spec: TableInput, batches: Iterable[ValueCounts]) -> LearnedValues:
         names: dict[int, set[str]] = {place: set() for place in spec.growing}
-        lacking: Counter[str] | None = Counter()
+        lacking: list[Mapping[str, int] | None] = []
         for batch in batches:
-            lacking = None if lacking is None or LACKED not in batch else lacking + Counter(batch[LACKED])
+            lacking.append(batch.get(LACKED))
             for place, column in spec.growing.items():
                 names[place].update(batch.get(column.name, ()))
         codes = {place: np.array(sorted(map(value_code, known)), np.float64) for place, known in names.items()}
-        if lacking is None:
+        counts = [of for of in lacking if of is not None]
+        if len(counts) < len(lacking):
             return cls(codes)
-        return cls(codes, np.array([lacking[column.name] for column in spec.columns], np.float64))
+        lacked = _counted(counts, [column.name for column in spec.columns])
+        return cls(codes, lacked, _counted(counts, [LACKED]) if all(LACKED in of for of in counts) else None)
 
     @classmethod
     def load(cls, tensors: Mapping[str, Floats]) -> LearnedValues:
-        codes = {int(place): np.asarray(of, np.float64) for place, of in tensors.items() if place != LACKED_PART}
-        return cls(codes, tensors.get(LACKED_PART))
+        codes = {int(place): np.asarray(of, np.float64) for place, of in tensors.items() if place.isdecimal()}
+        return cls(codes, tensors.get(LACKED_PART), tensors.get(SPARSE_PART))
 
     def arrays(self) -> dict[str, Floats]:
         """The tensors of the part `values`: codes by the place of their column, and what learned rows lacked."""
-        lacked = {} if self.lacked is None else {LACKED_PART: self.lacked}
-        return {str(place): codes for place, codes in self.codes.items()} | lacked
+        counts = {LACKED_PART: self.lacked, SPARSE_PART: self.sparse}
+        known = {name: count for name, count in counts.items() if count is not None}
+        return {str(place): codes for place, codes in self.codes.items()} | known
 
     def with_values(self, others: LearnedValues) -> LearnedValues:
         """Adds the values of other rows."""
         none = np.zeros(0)
         codes = {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}
-        lacked = None if self.lacked is None or others.lacked is None else self.lacked + others.lacked
-        return LearnedValues(codes, lacked)
+        return LearnedValues(codes, _sum(self.lacked, others.lacked), _sum(self.sparse, others.sparse))
 
     def unknown(self, inputs: Array) -> Bools:
         """Which values were never learned; what is missing is not one of them. inputs [n, columns] -> the same"""
@@ -82,3 +85,11 @@ class LearnedValues:
         if not unknown.any():
             return inputs
         return np.where(unknown, np.nan, inputs)
+
+
+def _counted(counts: Sequence[Mapping[str, int]], names: Sequence[str]) -> Floats:
+    return np.array([sum(of.get(name, 0) for of in counts) for name in names], np.float64)
+
+
+def _sum(own: Floats | None, others: Floats | None) -> Floats | None:
+    return None if own is None or others is None else own + others

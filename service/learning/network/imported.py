@@ -28,7 +28,7 @@ from service.contract.inputs import (
 )
 from service.contract.tables import NumberColumn, TableInput, table_facts
 from service.errors import InvalidContent
-from service.learning.data.learned_values import LACKED_PART
+from service.learning.data.learned_values import LACKED_PART, SPARSE_PART
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, Tensors, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
@@ -320,9 +320,10 @@ def checked_values(spec: InputSpec, parts: Mapping[str, Tensors]) -> dict[str, T
     held = parts.get("values", {})
     wanted = {str(place) for place in spec.growing}
     sound = all(t.ndim == 1 and t.dtype == torch.float64 and bool(torch.isfinite(t).all()) for t in held.values())
-    lacked = held.get(LACKED_PART)
-    sound = sound and (lacked is None or (len(lacked) == len(spec.columns) and bool((lacked >= 0).all())))
-    if held.keys() - {LACKED_PART} != wanted or not sound:
+    counts = {LACKED_PART: len(spec.columns), SPARSE_PART: 1}
+    known = [(held[name], size) for name, size in counts.items() if name in held]
+    sound = sound and all(len(count) == size and bool((count >= 0).all()) for count, size in known)
+    if held.keys() - {*counts} != wanted or not sound:
         raise InvalidContent.at(AT, 'The part "values" does not hold the learned values of each column without a list.')
     return {"values": held} if held else {}
 
