@@ -11,7 +11,6 @@ from service.client.errors import MissingColumns
 from service.client.result import Result
 from service.client.rows.table_rows import (
     are_dicts,
-    has_wide,
     is_frame,
     name_cells,
     named_rows,
@@ -21,7 +20,7 @@ from service.client.rows.table_rows import (
 )
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
-from service.contract.inputs import places_of
+from service.contract.inputs import gap_words_of, places_of
 from service.contract.resources import Model, Update
 from service.guessing.numbering import lacks_columns, missing_columns, what_is_missing, what_is_too_much
 
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Facts:
     """What never changes of a model: the kind of its input and of its target, the columns that have names, the size of
-    a vector, what the numbers are called that it predicts, and which columns are dates or numbers."""
+    a vector, what the numbers are called that it predicts, which columns are dates or numbers, and its words for
+    gaps."""
 
     takes: str
     predicts: str
@@ -41,6 +41,7 @@ class Facts:
     called: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    gaps: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: Model) -> Facts:
@@ -52,6 +53,7 @@ class Facts:
             getattr(model.input, "size", None),
             tuple(getattr(model.target, "names", None) or ()),
             *(tuple(column.name for column in columns if column.kind == kind) for kind in ("date", "number")),
+            gap_words_of(model.input),
         )
 
 
@@ -151,9 +153,11 @@ class Handle:
         return [{name: row[name] for name in facts.columns if name in row} for row in rows]
 
     async def _of_table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The same with numbers that are texts in full-width digits as such."""
-        wide = any(has_wide(row.values()) for row in rows)
-        return with_numbers(rows, (await self.facts()).numbers) if wide else rows
+        """The same with numbers that are texts as such."""
+        if not any(isinstance(cell, str) for row in rows for cell in row.values()):
+            return rows
+        facts = await self.facts()
+        return with_numbers(rows, facts.numbers, facts.gaps)
 
     def _check_columns(self, names: Sequence[str], facts: Facts) -> None:
         """Raises MissingColumns where a frame lacks columns of the model, or numbered ones of nameless vectors."""

@@ -70,7 +70,7 @@ def test_another_kind_of_file_is_told_before_it_is_sent(client: Client, tmp_path
             call(file)
 
 
-def test_full_width_digits_of_frames_and_dicts_are_sent_as_numbers(
+def test_texts_of_numbers_in_frames_and_dicts_are_sent_as_numbers(
     client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame = pandas.DataFrame(
@@ -82,10 +82,13 @@ def test_full_width_digits_of_frames_and_dicts_are_sent_as_numbers(
     assert 'Full-width digits in "size" are read as numbers, as in "０．５".' in capsys.readouterr().err
     asked = [{"size": 12.5, "day": 3}]
     due = model.predict(asked).predictions[0].score
-    wide = [{"size": "１２．５", "day": 3}]
-    for rows in (wide, pandas.DataFrame(wide), "size,day\n１２．５,3\n".encode()):
-        score = model.predict(rows).predictions[0].score
-        assert score == pytest.approx(due), rows
+    for size in ("１２．５", "12.5"):
+        for day in (3, "3"):
+            asked = [{"size": size, "day": day}]
+            for rows in (asked, pandas.DataFrame(asked), f"size,day\n{size},{day}\n".encode()):
+                assert model.predict(rows).predictions[0].score == pytest.approx(due), rows
+    with pytest.raises(InvalidContent, match="many"):
+        model.predict([{"size": "12.5", "day": 3}, {"size": "many", "day": 3}])
     for beyond in ("1e999", "１e９９９"):
         for asks in ([{"size": beyond, "day": 3}], pandas.DataFrame([{"size": beyond, "day": 3}])):
             with pytest.raises(InvalidContent, match=beyond):

@@ -110,12 +110,14 @@ def has_wide(cells: Iterable[Any]) -> bool:
     return any(isinstance(cell, str) and not cell.isascii() and _is_number(cell) for cell in cells)
 
 
-def with_numbers(rows: Sequence[dict[str, Any]], columns: Collection[str]) -> list[dict[str, Any]]:
-    """Rows with the numbers of these columns as such where they are texts of digits, full-width ones among them. One
-    that no float64 holds stays a text, which the service refuses."""
+def with_numbers(
+    rows: list[dict[str, Any]], columns: Collection[str], gaps: Collection[str]
+) -> list[dict[str, Any]]:
+    """Rows with the numbers of these columns as such where they are texts of digits, full-width or not. Words for gaps
+    stay, of which some are numbers, such as -999, and so does what the service refuses, as 1e999."""
 
     def read(name: str, cell: Any) -> Any:
-        is_text = name in columns and isinstance(cell, str)
+        is_text = name in columns and isinstance(cell, str) and cell.strip() not in gaps
         number = float(half_width(cell.strip())) if is_text and _is_number(cell) else math.inf
         return whole(number) if math.isfinite(number) else cell
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,6 @@ from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn,
 from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
 from service.guessing.csv_dialect import Dialect, sign_of
-from service.guessing.full_width import half_width
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 from service.remedies import DECIMAL, GAPS
@@ -51,23 +50,10 @@ class DialectUnknown(Exception):
 
 @dataclass(frozen=True)
 class Written:
-    """How cells are written. decimal_known: the sign of decimals was looked for, or somebody said it · wide: takes the
-    first number or date in full-width digits"""
+    """How cells are written. decimal_known: the sign of decimals was looked for, or somebody said it"""
 
     dialect: Dialect
     decimal_known: bool = True
-    wide: set[str] = field(default_factory=set)
-
-    def noting(self, read: Callable[[str], float]) -> Callable[[str], float]:
-        """The same function, with a note of full-width digits."""
-
-        def noting(text: str) -> float:
-            value = read(text)
-            if not self.wide and half_width(text) != text:
-                self.wide.add(text)
-            return value
-
-        return noting
 
     def check_known(self, text: str) -> None:
         """Raises DialectUnknown for a number with a decimal comma, where that may be the sign of the file."""
@@ -127,13 +113,16 @@ class VectorReader(NumberReader):
     largest = LARGEST
 
     def __init__(self, columns: int, written: Written) -> None:
-        one, comma = written.noting(partial(_of_vector, written)), written.dialect.decimal == ","
+        one, comma = partial(_of_vector, written), written.dialect.decimal == ","
         super().__init__(one, _kept(columns), gaps=False, comma=comma)
 
 
 def number_reader(written: Written, kept: int = KEPT_OF_COLUMN, read: Read = float) -> NumberReader:
     """The reader of numbers of a table, or of targets. read: what a number is taken as."""
-    one = written.noting(lambda text: read(_number_of(written, text)))
+
+    def one(text: str) -> float:
+        return read(_number_of(written, text))
+
     return NumberReader(one, kept, comma=written.dialect.decimal == ",")
 
 
@@ -145,7 +134,7 @@ def column_reader(column: Column, names: Names, columns: int, written: Written) 
     if isinstance(column, BooleanColumn):
         return ColumnReader(lambda text: read(_boolean(text)), kept)
     if not isinstance(column, CategoryColumn):
-        return ColumnReader(written.noting(lambda text: read(_date(written.dialect, text))), kept)
+        return ColumnReader(lambda text: read(_date(written.dialect, text)), kept)
     declared = frozenset(map(value_text, column.values or ()))
     return ColumnReader(lambda text: read(text if text in declared else named(text, "a value")), kept)
 

@@ -37,7 +37,7 @@ from service.intake.formats.csv_cells import (
 )
 from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, refused_at, width_of
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
-from service.intake.kinds.cells import CellFault, Names, quoted_cell
+from service.intake.kinds.cells import CellFault, Names
 from service.intake.kinds.rows import Named
 from service.intake.kinds.texts import as_rows, clean_text
 from service.remedies import DECIMAL, NEW_CLASSES, NEW_CLASSES_OF_FILE, NEW_VALUES, NEW_VALUES_OF_FILE
@@ -292,8 +292,7 @@ class _Reading:
         more = self._header.left_out
         are = "are no columns" if len(more) > 1 else "is no column"
         left_out = f"{listed(more)} {are} of {self._model}, and left out." if more else ""
-        wide = [f"Full-width digits are read as numbers, as in {quoted_cell(text)}." for text in self._written.wide]
-        return [note for note in (self._dialect.sentence, *wide, left_out) if note]
+        return [note for note in (self._dialect.sentence, left_out) if note]
 
     def _check_whole(self, targets: Floats, first: int) -> None:
         """Raises InvalidContent for a row of which some targets are known and others not."""

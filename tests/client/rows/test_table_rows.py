@@ -16,7 +16,7 @@ import pytest
 
 from service.client import Client, table_columns
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import name_cells, named_rows, names_of, split_columns, table_rows
+from service.client.rows.table_rows import name_cells, named_rows, names_of, split_columns, table_rows, with_numbers
 from tests.client.test_client import a_model
 
 
@@ -212,3 +212,9 @@ def test_a_frame_is_sent_as_the_model_takes_it() -> None:
         ("v", [[1.0, 3.5], [2.0, 4.5]]),
         ("t", [{"age": 3}]),
     ]
+
+
+def test_texts_of_numbers_are_numbers_but_for_words_for_gaps_and_in_columns_of_numbers_alone() -> None:
+    rows = [{"size": " 12.50 ", "city": "12"}, {"size": "-999"}, {"size": "k.A."}, {"size": "１２"}, {"size": 7.5}, {}]
+    due = [{"size": 12.5, "city": "12"}, {"size": "-999"}, {"size": "k.A."}, {"size": 12}, {"size": 7.5}, {}]
+    assert with_numbers(rows, ["size"], {"-999", "k.A."}) == due
