@@ -45,14 +45,18 @@ class Facts:
 
     @classmethod
     def of(cls, model: Model) -> Facts:
-        columns = getattr(model.input, "columns", ())
+        names = {
+            kind: tuple(column.name for column in getattr(model.input, "columns", ()) if column.kind == kind)
+            for kind in ("date", "number")
+        }
         return cls(
             model.input.kind,
             model.target.kind,
             places_of(model.input),
             getattr(model.input, "size", None),
             tuple(getattr(model.target, "names", None) or ()),
-            *(tuple(column.name for column in columns if column.kind == kind) for kind in ("date", "number")),
+            names["date"],
+            names["number"],
             gap_words_of(model.input),
         )
 

@@ -57,7 +57,11 @@ def test_a_batch_is_stored_as_numbers_and_knows_the_values_of_its_labelled_rows(
     batch = stays.ok("POST", BATCHES, {"inputs": ROWS, "labels": ["stays", "leaves", None, "stays"]})
     assert (batch["rows"], batch["unlabelled"]) == (4, 1)
     row = record(stays, batch["id"])
-    assert row.values == {"city": {"Kyoto": 1, "Osaka": 2}, "shop": {"n1": 2}, LACKED: {"plan": 1, "shop": 1, LACKED: 0}}
+    assert row.values == {
+        "city": {"Kyoto": 1, "Osaka": 2},
+        "shop": {"n1": 2},
+        LACKED: {"plan": 1, "shop": 1, LACKED: 0},
+    }
     rows = unpack_rows(stays.runtime.store.get(model_area(row.model_id), row.stored_digest or ""))
     osaka, n1 = value_code("Osaka"), value_code("n1")
     due = [[31, osaka, value_code("plus"), n1], [40.5, value_code("Kyoto"), np.nan, np.nan]]

@@ -89,7 +89,7 @@ NUMBERS: dict[str, Any] = {
 def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     numbers = {**NUMBERS, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
     later = NumberKind().lines(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
-    tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
+    tested = "on 1,500 rows of the last 5 batches, each answered before it was learned"
     assert later[:4] == [
         ("mean error, new rows", "12.5", "–", tested),
         ("within their interval", "90.0 %", "–", "of these new rows; 95 % is the aim"),

@@ -74,7 +74,7 @@ class ClassKind(Kind[Report, Predictions, Prediction, SuspectRow]):
             within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
             lines.append(Line("new classes", "–", percent(new.after), within))
         if report.tested is not None:
-            note = f"on {rows_of(report.tested.rows)} of the batch, answered before any version had learned them"
+            note = f"on {rows_of(report.tested.rows)} of the batch, answered before it was learned"
             lines.append(Line("new rows", percent(report.tested.accuracy), "–", note))
         return lines
 

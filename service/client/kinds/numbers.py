@@ -75,7 +75,8 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
         lines = []
         if tested is not None:
             last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
-            note = f"on {rows_of(tested.rows)} of {last}, answered before any version had learned them"
+            each = "each " if tested.batches > 1 else ""
+            note = f"on {rows_of(tested.rows)} of {last}, {each}answered before it was learned"
             lines += [
                 Line(f"new rows, {number.name}", amount(number.mae), "–", note)
                 for number in tested.numbers[:MOST_NUMBERS]

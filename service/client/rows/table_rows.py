@@ -110,9 +110,7 @@ def has_wide(cells: Iterable[Any]) -> bool:
     return any(isinstance(cell, str) and not cell.isascii() and _is_number(cell) for cell in cells)
 
 
-def with_numbers(
-    rows: list[dict[str, Any]], columns: Collection[str], gaps: Collection[str]
-) -> list[dict[str, Any]]:
+def with_numbers(rows: list[dict[str, Any]], columns: Collection[str], gaps: Collection[str]) -> list[dict[str, Any]]:
     """Rows with the numbers of these columns as such where they are texts of digits, full-width or not. Words for gaps
     stay, of which some are numbers, such as -999, and so does what the service refuses, as 1e999."""
 

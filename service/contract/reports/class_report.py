@@ -308,7 +308,7 @@ class Report(Fact):
     kind: ClassVar = "class"
 
     tested: TestedScore | None = Field(
-        default=None, description="The honest number: rows as they came, before any version had learned them."
+        default=None, description="The honest number: rows as they came, before the batch was learned."
     )
     before: Score | None
     after: Score | None

@@ -70,7 +70,7 @@ class ClassKind(Kind[Predictions, Report]):
             right = f"{report.tested.accuracy:.1%}"
             yield ""
             rows = f"{report.tested.rows:,} rows that this version brought"
-            yield f"Before any version had learned them, the version before was right on {right} of the {rows}."
+            yield f"As they came, before they were learned, the version before was right on {right} of the {rows}."
         if scores:
             yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
         for name, score in list(scores.items())[:MOST_CLASSES]:

@@ -26,7 +26,6 @@ Floats = NDArray[np.float64]
 
 KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 """Texts of all columns, and of one of them, whose readings are kept."""
-EMPTY = "Leave the cell empty where nothing is known."
 GAP = f"Leave the cell empty where nothing is known, or {GAPS(word='{0}')}."
 OR_WORD = f"leave the cell empty, or {GAPS(word='{0}')} if it says that nothing is known"
 NO_GAPS = "There is no rule for missing values: fill it in, or leave the row out."
@@ -150,8 +149,13 @@ def _number_of(written: Written, text: str) -> float:
     written.check_known(text)
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
+    raise CellFault(_no_number(written.dialect, text, _or_empty(text)))
+
+
+def _or_empty(text: str) -> str:
+    """What to do with a cell that says nothing that is due, unless it is mended."""
     is_word = len(text) <= SHOWN and '"' not in text and text.isprintable() and not any(map(str.isdigit, text))
-    raise CellFault(_no_number(written.dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty"))
+    return OR_WORD.format(text) if is_word else "leave the cell empty"
 
 
 def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
@@ -188,7 +192,7 @@ def _boolean(text: str) -> bool:
     if value is None and text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is not true or false. {GAP.format(text)}")
     if value is None:
-        raise CellFault(f"{quoted_cell(text)} is not true or false: write one of them. {EMPTY}")
+        raise CellFault(f"{quoted_cell(text)} is not true or false: write one of them, or {_or_empty(text)}.")
     return value
 
 
@@ -208,7 +212,7 @@ def _date(dialect: Dialect, text: str) -> str:
     slashes = "11/29/2026" if dialect.dates == MONTH_FIRST else "29/11/2026"
     days = f"2026-11-29, 2026/11/29, 29.11.2026, {slashes}, 2026年11月29日"
     forms = f"{days}, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
-    raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {FOUR_DIGITS} {EMPTY}")
+    raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}, or {_or_empty(text)}. {FOUR_DIGITS}")
 
 
 class _Known(dict[str, float]):

@@ -16,7 +16,7 @@ from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.learning.wording import listed
 from service.registry import batches, deployments, leases, models, states, updates, versions
-from service.registry.rows import ledger, same_rows, stopped, unlearned
+from service.registry.rows import file_notes, ledger, same_rows, stopped, unlearned
 from service.registry.sql.shown import moment
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
@@ -190,10 +190,8 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
     report = of_kind.settled(session, model, update, result.report, verdict is Verdict.HELD)
     if kind is UpdateKind.LEARN:
         report = _with_taken_back(session, model, brought, report)
-        noted = (batch for batch in brought if batch.notes and batch.id in result.learned)
-        read = dict.fromkeys(note for batch in noted for note in batch.notes or ())
-        if read:
-            report = _told(report, notes=[*report.batch.notes, *list(read)[:NOTES]])
+        if read := file_notes.to_say(session, [batch for batch in brought if batch.id in result.learned]):
+            report = _told(report, notes=[*report.batch.notes, *read[:NOTES]])
         if len(brought) > 1 and report.gate.outcome is not Outcome.PASS:
             report = _told(report, stopped_alone=[*stopped.alone(session, update.batches)])
     live = versions.by_id(session, model.live_version_id).number if model.live_version_id is not None else None

@@ -149,6 +149,8 @@ FAULTS = [
     ("NA a boolean", ",,,,,NA", "/inputs/0/member", "Leave the cell empty"),
     ("NA a date", ",,,,NA,", "/inputs/0/booked", "Leave the cell empty"),
     ("a date", ",,,,29.11.26,", "/inputs/0/booked", '"29.11.26" is not a date here: write 2026-11-29'),
+    ("words for a date", ",,,,k.A.,", "/inputs/0/booked", 'cell empty, or say gaps="k.A." if it says that nothing'),
+    ("words for true", ",,,,,k.A.", "/inputs/0/member", 'cell empty, or say gaps="k.A." if it says that nothing'),
     ("half a day", ",,,,11/29/2026 5:30 PM,", "/inputs/0/booked", "Years have four digits, and hours go from 0 to 23."),
     ("no day", ",,,,2026-02-30,", "/inputs/0/booked", "no such day"),
     ("not declared", ",,bsic,,,", "/inputs/0/plan", '"basic"'),

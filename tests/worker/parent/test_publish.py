@@ -313,6 +313,28 @@ def test_power_cut_around_the_commit_shows_all_or_nothing(
         assert session.query(Version).count() == session.query(Deployment).count() == committed
 
 
+def test_how_a_file_was_read_is_said_where_the_batch_before_of_its_source_was_read_otherwise(runtime: Runtime) -> None:
+    read, other, twice = "Cells are parted by tabs.", "x is left out.", "All rows are in batch bat_1, too."
+    sent: list[tuple[list[tuple[str | None, list[str] | None]], list[str]]] = [
+        ([("a", [read]), (None, [read])], [read]),
+        ([("a", [read]), ("a", [other, read])], [other]),
+        ([("a", [twice, other])], [twice]),
+        ([("a", [twice, other]), (None, [read])], [twice]),
+        ([(None, None), (None, [read])], [read]),
+    ]
+    ids, known = with_batches(runtime, sum(len(brought) for brought, _ in sent)), list[str]()
+    for seed, (brought, due) in enumerate(sent):
+        new = ids[len(known) : len(known) + len(brought)]
+        with runtime.database.writing() as session:
+            for batch_id, (source, notes) in zip(new, brought, strict=True):
+                batch = session.get_one(Batch, batch_id)
+                batch.source, batch.notes = source, notes
+        learned(runtime, new, known, seed)
+        known += new
+        with runtime.database.reading() as session:
+            assert models.live(session, models.get(session, "digits")).report["batch"]["notes"] == due
+
+
 def test_as_many_statements_are_asked_however_many_batches_the_model_and_the_update_have(runtime: Runtime) -> None:
     counts = []
     for name, known, new in (("few", 2, 1), ("many", 9, 5)):
