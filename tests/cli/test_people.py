@@ -192,7 +192,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
         back = tsuika("rollback", "fruits")
     assert (
         "Version 2 of fruits stops answering, and version 1 answers. Its 60 rows stay and wait. New versions will then "
-        "wait for you."
+        "wait for you, until: tsuika promote fruits --auto"
     ) in back.err
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
     assert "tsuika promote fruits@2 --auto" in back.out
@@ -552,6 +552,11 @@ def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: T
         assert (ended.code, ended.out) == (USAGE, ""), ended
         assert "Traceback" not in ended.err
         assert ended.err.startswith("✕ ")
+    os.truncate(file, 2_000_000_000)
+    for verb in ("push", "predict"):
+        ended = tsuika(verb, "lone", file)
+        assert (ended.code, ended.out) == (USAGE, ""), "nobody reads the file to see how large it is"
+        assert "lone.csv has 2,000.0 MB, and the service takes" in ended.err
 
 
 def test_an_address_is_shown_without_what_signs_in(tsuika: Tsuika, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_the_figures_are_those_of_the_report() -> None:
     said = rule_sentence(rule("contradicts_class", severity=Severity.HELD), 7, disputed, JA)
     assert all(part in said for part in ("「8」", "25.0", "「<3>」"))
     drop = WorstClassDrop(name="3", drop=0.25)
-    assert "3 が 25.0 ポイント" in rule_sentence(rule("worst_class"), 7, report(worst_class=drop), JA)
+    assert "「3」が 25.0 ポイント" in rule_sentence(rule("worst_class"), 7, report(worst_class=drop), JA)
     other = rule_sentence(rule("worst_class", value=0.1), 7, report(worst_class=drop), JA)
     assert "ひとつのクラスか出所が 10.0 ポイント" in other
     held = rule_sentence(rule("forgets", severity=Severity.HELD), 7, report(), JA)
@@ -224,11 +224,11 @@ def test_every_verdict_has_a_sentence() -> None:
     assert gained.endswith("（97.4 → 97.2\N{NO-BREAK SPACE}%、確認用の 1,180 行）。")
 
 
-def judged(measured: Measured, verdict: Verdict) -> str:
+def judged(measured: Measured, verdict: Verdict, worst: WorstClassDrop | None = None) -> str:
     """What a Japanese page says of what the gate found, after its report was stored and read."""
     gate = GateReport.model_validate_json(judge(measured, POLICY).model_dump_json())
     drop = max((of.paired.drop for of in measured.harm.groups), default=0.0) if measured.harm else 0.0
-    made = report(worst_class=WorstClassDrop(name="3", drop=drop)).model_copy(update={"gate": gate})
+    made = report(worst_class=worst or WorstClassDrop(name="3", drop=drop)).model_copy(update={"gate": gate})
     return verdict_sentence(verdict, 8, measured.live, made, JA)
 
 
@@ -260,6 +260,10 @@ def test_the_japanese_sentences_count_what_the_english_ones_count() -> None:
     ]
     assert worse[0].startswith("保留：「3」だけが悪くなりました（60 行で 95 → 80 %）。ほかのクラスは変わりません。")
     assert worse[1].startswith("保留：「3」とほかの 1 個が悪くなりました（「3」は 60 行で 95 → 80 %）。")
+    rare = [WorstClassDrop(name="x", drop=0.15, rare=10), WorstClassDrop(name="x", drop=0.15, rare=2, names=["1", "2"])]
+    harmed = Measured(live=2, harm=Harm(1000, Paired(1000, 2, 2), (groups[0], alone)))
+    assert judged(harmed, Verdict.HELD, rare[0]).startswith("保留：行の少ない 10 クラスだけが悪くなりました（60 行で")
+    assert judged(harmed, Verdict.HELD, rare[1]).startswith("保留：「1」、「2」だけが悪くなりました（60 行で")
     since = (Since(12, Paired(1000, 60, 17)),)
     slow = judged(Measured(live=2, since=since), Verdict.HELD)
     assert slow.startswith("保留：小さな低下が重なり、バージョン 12 から 4.3 ポイント下がりました")

@@ -91,10 +91,10 @@ def run(
         remote = client.model(model)
         info = _known(remote, path)
         file = file.without((), gap_words_of(info.input))
+        check_size(file)
         columns = columns_of(file, info, label, group, learns=True)
         if columns.label is None:
             raise WrongUsage(f"{file.name}: {_which(file, info)}{_candidates(file, info)}")
-        check_size(file)
         counts = count_labels(file, columns.label)
         new = _new_classes(file, columns.label, counts, info, new_classes)
         typer.echo(_found(file, columns, counts, info), err=True)

@@ -57,7 +57,7 @@ def _changes(way: WayBack) -> str:
     passed = f"{_passed(way.passed)} " if way.passed else ""
     wait = f" Its {counted(way.rows, 'row stays and waits', 'rows stay and wait')}." if way.rows else ""
     answers = f"Version {way.live_version} of {way.model} stops answering, and version {way.to} answers.{wait}"
-    return f"{passed}{answers} New versions will then wait for you."
+    return f"{passed}{answers} New versions will then wait for you, until: tsuika promote {way.model} --auto"
 
 
 def _passed(numbers: Sequence[int]) -> str:

@@ -187,8 +187,14 @@ class LostSince(Fact):
 
 
 class WorstClassDrop(Fact):
+    """What lost most: a class, the rare classes together, or the rows of a source."""
+
     name: str
     drop: float
+    rare: int = Field(
+        default=0, description="Classes of few trusted rows that are judged together here; 0: it is none."
+    )
+    names: list[str] = Field(default=[], description="Those classes, where they are at most three.")
 
 
 class Yardstick(Fact):

@@ -11,7 +11,7 @@ from itertools import islice
 from pydantic import TypeAdapter
 
 from service.contract.predictions import Predictions
-from service.contract.reports.class_report import LostSince, Report, Score, SuspectRow, rare
+from service.contract.reports.class_report import LostSince, Report, Score, SuspectRow, WorstClassDrop, rare
 from service.contract.reports.facts import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
@@ -175,7 +175,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             "names": words.listed([f"「{name}」" for name in report.new_classes.names]),
             "name": dispute.class_ if dispute is not None else "",
             "suggested": dispute.suggested if dispute is not None else "",
-            "worst": worst.name if worst is not None else "",
+            "worst": _worst(worst, words) if worst is not None else "",
         }
         toward = rule.figures.get("labels", rule.figures.get("label"))
         if toward is not None:
@@ -234,6 +234,13 @@ def _toward(labels: int | float | str | list[str], words: Words) -> str:
         return words("reason.other_labels", n=int(labels))
     names = [labels] if isinstance(labels, str) else labels
     return words.either([words("list.quoted", name=name) for name in names])
+
+
+def _worst(worst: WorstClassDrop, words: Words) -> str:
+    """What lost most: a class, a source, or rare classes, of which many are counted."""
+    if worst.rare and not worst.names:
+        return words("reason.rare_classes", n=worst.rare)
+    return words("list.comma").join(words("list.quoted", name=name) for name in worst.names or [worst.name])
 
 
 def _since(lost: LostSince | None, words: Words) -> str:

@@ -97,7 +97,9 @@ def assess(assessment: ClassAssessment) -> Report:
         forgetting=_forgetting(old, measured.since),
         lost_since=_lost_since(measured),
         interference=_interference(gate),
-        worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
+        worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop, rare=worst.rare, names=[*worst.names])
+        if worst
+        else None,
         negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
         positive_flips=unmasked.better / unmasked.rows if unmasked else None,
         yardstick=_yardstick(counted),

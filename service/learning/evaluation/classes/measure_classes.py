@@ -90,19 +90,27 @@ def _groups(assessment: ClassAssessment, before: Bools, after: Bools) -> list[Gr
     """Each class with enough trusted rows, the others together, and each source where there are several."""
     rows, least = assessment.trusted, assessment.policy.worst_class.min_rows
     counts = np.bincount(rows.labels, minlength=len(rows.names))
-    masks = [(name, f'"{name}"', rows.labels == k, False) for k, name in enumerate(rows.names) if counts[k] >= least]
+    groups = [
+        _group(before, after, name, f'"{name}"', rows.labels == k)
+        for k, name in enumerate(rows.names)
+        if counts[k] >= least
+    ]
     rare = counts[rows.labels] < least
     if rare.any():
         few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
-        named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
-        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare, len(few) > 1))
+        names = tuple(few) if len(few) <= NAMED else ()
+        named = listed(names, quote=True) if names else f"{len(few)} rare classes"
+        of_rare = _group(before, after, named, named if names else f"the {named}", rare)
+        groups.append(replace(of_rare, several=len(few) > 1, rare=len(few), names=names))
     if len(np.unique(rows.source)) > 1:
         places = [(name, rows.source == k) for k, name in enumerate(rows.sources) if name]
-        masks += [(name, f'the source "{name}"', mask, False) for name, mask in places if mask.sum() >= least]
-    return [
-        Group(name, phrase, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
-        for name, phrase, m, several in masks
-    ]
+        groups += [_group(before, after, name, f'the source "{name}"', of) for name, of in places if of.sum() >= least]
+    return groups
+
+
+def _group(before: Bools, after: Bools, name: str, phrase: str, of: Bools) -> Group:
+    """What these rows of the trusted ones say."""
+    return Group(name, phrase, float(before[of].mean()), float(after[of].mean()), Paired.of(before[of], after[of]))
 
 
 def _first(assessment: ClassAssessment) -> First:

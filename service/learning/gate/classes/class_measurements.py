@@ -26,7 +26,7 @@ class First:
 @dataclass(frozen=True)
 class Group:
     """One class, the rare classes together, or one source, on trusted rows. `phrase`: as a sentence names it;
-    `several`: in the plural."""
+    `several`: in the plural; `rare`: how many rare classes, `names`: those, where they are few."""
 
     name: str
     phrase: str
@@ -34,6 +34,8 @@ class Group:
     after: float
     paired: Paired
     several: bool = False
+    rare: int = 0
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

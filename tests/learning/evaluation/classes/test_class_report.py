@@ -722,3 +722,19 @@ def test_words() -> None:
     assert listed(["7", "8", "9"], quote=True) == '"7", "8" and "9"'
     assert listed([str(k) for k in range(26)]) == "26 classes"
     assert (points(-0.045), points(0.012)) == ("−4.5 points", "+1.2 points")
+
+
+@pytest.mark.parametrize(("few", "names"), [("cd", ["c", "d"]), ("cdefg", [])])
+def test_rare_classes_that_lost_most_are_counted_and_named_where_they_are_few(few: str, names: list[str]) -> None:
+    """Of each rare class two rows, and both are newly wrong."""
+    known, trusted = f"ab{few}", "a" * 30 + "b" * 30 + few * 2
+    made = assessment(
+        trusted=rows(trusted, "bat_0"),
+        base=says(known, trusted),
+        base_on_batch=says(known, "aabb"),
+        candidate=says(f"{known}n", "a" * 30 + "b" * 30 + "a" * 2 * len(few)),
+        candidate_on_batch=says(f"{known}n", "nnnn"),
+    )
+    worst = assess(replace(made, yardstick=made.candidate)).worst_class
+    assert (worst.rare, worst.names, worst.drop) == (len(few), names, 1.0)
+    assert worst.name == ('"c" and "d"' if names else "5 rare classes")
