@@ -124,6 +124,8 @@ def test_what_compose_starts_learns_a_batch_and_both_services_predict_from_it(
         inputs, labels = blobs(1)
         body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
         with services[0].caller() as one, services[1].caller() as two:
+            # four processes began at once: on a busy machine the database may answer late, and that is a 503
+            until(lambda: httpx.get(f"{services[0].url}/v1/models", timeout=60).status_code != 503, what="the database")
             assert httpx.get(f"{services[0].url}/v1/models", timeout=60).status_code == 401
             until(lambda: two.get("/readyz").is_success, what="the second service")
             made = one.post("/v1/models", json={"name": "digits", "input": SPEC, "method": RIDGE})

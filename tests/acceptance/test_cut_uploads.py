@@ -1,4 +1,4 @@
-"""An upload that ends in the middle (CTRL+C, a process that is killed, a tab that is closed, a service whose power goes)
+"""An upload that ends in the middle (CTRL+C, a process that is killed, a closed tab, a service whose power goes)
 leaves no batch, no update, no file; the whole file is learned afterwards."""
 
 from __future__ import annotations
