@@ -23,7 +23,10 @@ from tests.running import ROOT, Server, environment
 ROWS = 20_000
 PASSED = 300_000
 """Bytes of a request that come through: of the file the first quarter."""
-PUSH = "import sys; from tsuika import Client; Client(sys.argv[1]).model(sys.argv[2]).push(sys.argv[3])"
+HEARD = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""As where somebody types: what a shell starts in the background, as the run of all tests may be, ignores CTRL+C."""
+PUSH = f"{HEARD}from tsuika import Client; Client(sys.argv[1]).model(sys.argv[2]).push(sys.argv[3])"
+TYPED = f"{HEARD}from service.cli import main; sys.exit(main(['push', *sys.argv[1:]]))"
 
 
 class Narrow:
@@ -112,9 +115,9 @@ def made(server: Server, model: str) -> set[Path]:
 
 
 def started(door: str, url: str, model: str, file: Path) -> subprocess.Popen[str]:
-    how = ["-m", "service.cli", "push", model, str(file)] if door == "terminal" else ["-c", PUSH, url, model, str(file)]
+    how = [TYPED, model, str(file)] if door == "terminal" else [PUSH, url, model, str(file)]
     return subprocess.Popen(
-        [sys.executable, *how],
+        [sys.executable, "-c", *how],
         cwd=ROOT,
         env=environment(url=url),
         stderr=subprocess.PIPE,
