@@ -108,10 +108,15 @@ def whole_is_learned(server: Server, model: str, file: Path) -> None:
     assert batch.rows == ROWS
 
 
-def made(server: Server, model: str) -> set[Path]:
+@contextlib.contextmanager
+def nothing_half(server: Server, model: str, file: Path) -> Iterator[None]:
+    """A new model, of which an upload that is cut within leaves nothing; then the whole file is learned."""
     with Client(server.url) as client:
         client.create_model(model, SPEC, classes=list("abcd"), method=RIDGE)
-    return kept(server)
+    before = kept(server)
+    yield
+    until(lambda: nothing_came(server, model, before))
+    whole_is_learned(server, model, file)
 
 
 def started(door: str, url: str, model: str, file: Path) -> subprocess.Popen[str]:
@@ -135,53 +140,47 @@ def test_a_sender_that_ends_in_the_middle_leaves_nothing(
     server: Server, file: Path, door: str, end: signal.Signals
 ) -> None:
     model = f"cut-{door}-{end.name.lower()}"
-    before = made(server, model)
-    way = Narrow(server.port)
-    with started(door, way.url, model, file) as sender:
-        assert way.held.wait(120)
-        sender.send_signal(end)
-        said = sender.communicate(timeout=120)[1]
-    way.close()
-    if door == "terminal":
-        assert sender.returncode == 130
-        assert f"No answer came yet: tsuika updates {model} says whether the rows arrived." in said
-    else:
-        assert sender.returncode == -end
-    until(lambda: nothing_came(server, model, before))
-    whole_is_learned(server, model, file)
+    with nothing_half(server, model, file):
+        way = Narrow(server.port)
+        with started(door, way.url, model, file) as sender:
+            assert way.held.wait(120)
+            sender.send_signal(end)
+            said = sender.communicate(timeout=120)[1]
+        way.close()
+        if door == "terminal":
+            assert sender.returncode == 130
+            assert f"No answer came yet: tsuika updates {model} says whether the rows arrived." in said
+        else:
+            assert sender.returncode == -end
 
 
 @pytest.mark.long
 def test_a_tab_that_is_closed_in_the_middle_leaves_nothing(server: Server, file: Path) -> None:
     model = "cut-tab"
-    before = made(server, model)
-    with server.client(headers={"Accept": "text/html", "Origin": server.url}) as http:
-        page = http.get(f"/models/{model}/send").text
-        hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page))
-        fields = {unescape(name): unescape(value) for name, value in hidden.items()}
-        request = http.build_request(
-            "POST", f"/models/{model}/send", data=fields, files={"file": ("rows.csv", file.read_bytes())}
-        )
-        body = request.read()
-        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-        head += "".join(f"cookie: {name}={value}\r\n" for name, value in http.cookies.items())
-    with socket.create_connection(("127.0.0.1", server.port)) as tab:
-        tab.sendall(f"POST /models/{model}/send HTTP/1.1\r\n{head}\r\n".encode() + body[:PASSED])
-    until(lambda: nothing_came(server, model, before))
-    whole_is_learned(server, model, file)
+    with nothing_half(server, model, file):
+        with server.client(headers={"Accept": "text/html", "Origin": server.url}) as http:
+            page = http.get(f"/models/{model}/send").text
+            hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page))
+            fields = {unescape(name): unescape(value) for name, value in hidden.items()}
+            request = http.build_request(
+                "POST", f"/models/{model}/send", data=fields, files={"file": ("rows.csv", file.read_bytes())}
+            )
+            body = request.read()
+            head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+            head += "".join(f"cookie: {name}={value}\r\n" for name, value in http.cookies.items())
+        with socket.create_connection(("127.0.0.1", server.port)) as tab:
+            tab.sendall(f"POST /models/{model}/send HTTP/1.1\r\n{head}\r\n".encode() + body[:PASSED])
 
 
 @pytest.mark.long
 def test_a_service_that_is_killed_in_the_middle_of_an_upload_begins_without_it(server: Server, file: Path) -> None:
     model = "cut-service"
-    before = made(server, model)
-    way = Narrow(server.port)
-    with started("python", way.url, model, file) as sender:
-        assert way.held.wait(120)
-        server.kill()
-        sender.kill()
-        sender.communicate(timeout=120)
-    way.close()
-    server.restart()
-    until(lambda: nothing_came(server, model, before))
-    whole_is_learned(server, model, file)
+    with nothing_half(server, model, file):
+        way = Narrow(server.port)
+        with started("python", way.url, model, file) as sender:
+            assert way.held.wait(120)
+            server.kill()
+            sender.kill()
+            sender.communicate(timeout=120)
+        way.close()
+        server.restart()

@@ -114,12 +114,13 @@ def with_numbers(rows: list[dict[str, Any]], columns: Collection[str], gaps: Col
     """Rows with the numbers of these columns as such where they are texts of digits, full-width or not. Words for gaps
     stay, of which some are numbers, such as -999, and so does what the service refuses, as 1e999."""
 
-    def read(name: str, cell: Any) -> Any:
-        is_text = name in columns and isinstance(cell, str) and cell.strip() not in gaps
+    def read(cell: Any) -> Any:
+        is_text = isinstance(cell, str) and cell.strip() not in gaps
         number = float(half_width(cell.strip())) if is_text and _is_number(cell) else math.inf
         return whole(number) if math.isfinite(number) else cell
 
-    return [{name: read(name, cell) for name, cell in row.items()} for row in rows]
+    texts = [name for name in columns if any(isinstance(row.get(name), str) for row in rows)]
+    return [row | {name: read(row[name]) for name in texts if name in row} for row in rows] if texts else rows
 
 
 def _is_number(text: str) -> bool:

@@ -100,17 +100,20 @@ def _groups(assessment: ClassAssessment, before: Bools, after: Bools) -> list[Gr
         few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
         names = tuple(few) if len(few) <= NAMED else ()
         named = listed(names, quote=True) if names else f"{len(few)} rare classes"
-        of_rare = _group(before, after, named, named if names else f"the {named}", rare)
-        groups.append(replace(of_rare, several=len(few) > 1, rare=len(few), names=names))
+        phrase = named if names else f"the {named}"
+        groups.append(_group(before, after, named, phrase, rare, rare=len(few), names=names))
     if len(np.unique(rows.source)) > 1:
         places = [(name, rows.source == k) for k, name in enumerate(rows.sources) if name]
         groups += [_group(before, after, name, f'the source "{name}"', of) for name, of in places if of.sum() >= least]
     return groups
 
 
-def _group(before: Bools, after: Bools, name: str, phrase: str, of: Bools) -> Group:
+def _group(
+    before: Bools, after: Bools, name: str, phrase: str, of: Bools, rare: int = 0, names: tuple[str, ...] = ()
+) -> Group:
     """What these rows of the trusted ones say."""
-    return Group(name, phrase, float(before[of].mean()), float(after[of].mean()), Paired.of(before[of], after[of]))
+    was, now = before[of], after[of]
+    return Group(name, phrase, float(was.mean()), float(now.mean()), Paired.of(was, now), rare, names)
 
 
 def _first(assessment: ClassAssessment) -> First:

@@ -26,16 +26,20 @@ class First:
 @dataclass(frozen=True)
 class Group:
     """One class, the rare classes together, or one source, on trusted rows. `phrase`: as a sentence names it;
-    `several`: in the plural; `rare`: how many rare classes, `names`: those, where they are few."""
+    `rare`: how many rare classes, `names`: those, where they are few."""
 
     name: str
     phrase: str
     before: float
     after: float
     paired: Paired
-    several: bool = False
     rare: int = 0
     names: tuple[str, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether sentences speak of it in the plural."""
+        return self.rare > 1
 
 
 @dataclass(frozen=True)

@@ -763,7 +763,7 @@ def test_a_first_batch_of_one_group_says_that_none_of_its_rows_can_judge() -> No
 
 
 def test_the_only_class_that_got_worse_is_compared_with_no_others() -> None:
-    both = Group("1 and 2", '"1" and "2"', 0.95, 0.8, Paired(60, 9, 0), several=True)
+    both = Group("1 and 2", '"1" and "2"', 0.95, 0.8, Paired(60, 9, 0), rare=2)
     why = judge(Measured(live=2, harm=Harm(60, Paired(60, 0, 0), (both,))), POLICY).why
     assert why.startswith('Held: "1" and "2" got worse, 95 → 80 % on 60 rows. Version 2 stays live.')
     assert why.endswith("look at their rows in this batch.")
