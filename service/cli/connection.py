@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 COMPLETION_SECONDS = 1.0
-"""So long a shell waits for names."""
+"""So long a shell waits for each part of an answer."""
+COMPLETED_SECONDS = 2.0
+"""And so long for the whole of it, and for a client that asks."""
+COMPLETED = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Names of models and ids: what else somebody answers might be run by the shell that is told of it."""
 COMPLETIONS = 50
 """So many versions or batches a shell is told of, the latest."""
 NAMES = ("/batches/", "/version")
@@ -98,11 +104,19 @@ def _of_model(ctx: Context, incomplete: str, path: str, member: str) -> list[str
 
 
 def _that_begin(incomplete: str, path: str, member: str) -> list[str]:
-    try:
-        items = ask(path, COMPLETION_SECONDS).get("items", [])
-    except Exception:  # a line that somebody types is no place for an error
-        return []
-    return [name for item in items if (name := str(item[member])).startswith(incomplete)]
+    """None where the whole answer is not there in time, as of who sends it bit by bit, or is none of ours."""
+    import service.client.transport  # noqa: F401 - whose time is not the service's
+
+    names = list[str]()
+
+    def look() -> None:
+        with suppress(Exception):  # a line that somebody types is no place for an error
+            names.extend([str(item[member]) for item in ask(path, COMPLETION_SECONDS)["items"]])
+
+    asking = Thread(target=look, daemon=True)
+    asking.start()
+    asking.join(COMPLETED_SECONDS)
+    return [name for name in names if COMPLETED.fullmatch(name) and name.startswith(incomplete)]
 
 
 def limit(name: str) -> float | None:

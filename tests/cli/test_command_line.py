@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,14 +10,16 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
 import pytest
+from click import Command, Context
 
-from service.cli import main
+from service.cli import connection, main
 from service.cli.app import VERBS, verb_named
+from service.cli.connection import batches_that_begin
 from service.cli.exits import DONE, ERROR, INTERRUPTED, USAGE
 from service.errors import NotFound
 from service.settings import Settings
@@ -161,6 +164,51 @@ def test_a_shell_completes_versions_and_batches(place: str, line: str, names: li
         there = {"_TSUIKA_COMPLETE": "complete_bash", "TSUIKA_URL": f"http://127.0.0.1:{server.server_port}"}
         of = run(**there, COMP_CWORD=place, TSUIKA_KEY="secret", COMP_WORDS=f"tsuika {line}")
         assert (of.stdout.split(), of.stderr) == (names, "")
+        server.shutdown()
+
+
+class _Anything(BaseHTTPRequestHandler):
+    """Something else at that address: what it answers is no list of names, may be run by a shell, or never ends."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        model = self.path.removeprefix("/v1/models/").partition("/")[0]
+        if model == "endless":
+            with contextlib.suppress(OSError):
+                while not ENDED.wait(0.01):
+                    self.wfile.write(b" ")
+        self.wfile.write(ODD.get(model, "{}").encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+ENDED = Event()
+"""Set once nobody waits for what never ends."""
+ODD = {
+    "numbers": '{"items": [1, 2]}',
+    "nothing": '{"items": null}',
+    "others": '{"items": [{"name": "x"}]}',
+    "texts": '{"items": "bat_1"}',
+    "list": '[{"id": "bat_1"}]',
+    "shell": json.dumps({"items": [{"id": odd} for odd in ("bat_1", "$(id)", "\\$(id)", "b\nls", "b c", None)]}),
+}
+
+
+@pytest.mark.parametrize("model", ["endless", *ODD])
+def test_whatever_answers_a_shell_it_neither_waits_nor_fails_nor_is_told_what_it_may_run(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "COMPLETED_SECONDS", 0.5 if model == "endless" else 30.0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Anything) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("TSUIKA_URL", f"http://127.0.0.1:{server.server_port}")
+        line = Context(Command("learn"))
+        line.params["model"] = model
+        assert batches_that_begin(line, "") == (["bat_1"] if model == "shell" else [])
+        ENDED.set()
         server.shutdown()
 
 
