@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 ENDINGS = (".png", ".jpg", ".jpeg")
+BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
+"""First bytes of the image files that the service takes -> their name in a request."""
+MOST_BYTES = 64 * 2**20
+"""Of a picture, as of the body of a request: a small zip file may unpack to any number."""
 
 
 def holds_pictures(path: Path) -> bool:
@@ -44,13 +51,34 @@ class PictureFiles:
         return [name.parts[-2] for name in self.names] if len(self.names[0].parts) > 1 else None
 
     def __iter__(self) -> Iterator[bytes]:
+        """Raises ValueError, which names the file, for one that is too large, cannot be unpacked or is no picture."""
         if self.path.is_dir():
             for name in self.names:
-                yield (self.path / name).read_bytes()
+                with (self.path / name).open("rb") as file:
+                    yield _picture(name, file)
             return
         with zipfile.ZipFile(self.path) as archive:
             for name in self.names:
-                yield archive.read(str(name))
+                try:
+                    with archive.open(str(name)) as file:
+                        data = _picture(name, file)
+                except UNPACKING as fault:
+                    raise ValueError(f"{name} cannot be unpacked: {fault}.") from None
+                yield data
+
+
+UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError, RuntimeError)
+"""What `zipfile` raises for what is broken, has a password, or is packed in a way that it does not know."""
+
+
+def _picture(name: PurePosixPath, file: IO[bytes]) -> bytes:
+    data = file.read(len(max(BEGINNINGS, key=len)))
+    if not data.startswith((*BEGINNINGS,)):
+        raise ValueError(f"{name} is no picture: it begins neither as PNG nor as JPEG files do.")
+    data += file.read(MOST_BYTES + 1 - len(data))
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{name} has more than {MOST_BYTES:,} bytes. Make it smaller.")
+    return data
 
 
 def _names(path: Path) -> list[PurePosixPath]:

@@ -20,7 +20,10 @@ def pictures(path: Path) -> DataFile:
     labels = files.labels
 
     def records() -> Iterator[Record]:
-        for k, data in enumerate(files):
-            yield Record(str(files.names[k]), [data] if labels is None else [data, labels[k]])
+        try:
+            for k, data in enumerate(files):
+                yield Record(str(files.names[k]), [data] if labels is None else [data, labels[k]])
+        except ValueError as fault:
+            raise WrongUsage(f"{path.name}: {fault}") from None
 
     return DataFile(path, ("image",) if labels is None else ("image", "label"), "picture", records)

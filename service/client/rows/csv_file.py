@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 
 from service.client.errors import WrongFile
-from service.client.rows.values import FILES
 from service.contract.enums import CSV
 from service.guessing.csv_dialect import SaidDialect, dialect_in
 from service.guessing.csv_facts import facts_of, lines_of
 from service.guessing.csv_records import Pieces
 from service.guessing.file_kinds import HEAD_BYTES, other_file
 from service.guessing.label_column import column_aside
+from service.guessing.picture_files import BEGINNINGS
 from service.guessing.unguessable import Unguessable
 
 
@@ -54,7 +54,7 @@ class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 def csv_file(inputs: Any) -> CsvFile | None:
     """Inputs that are a CSV file, by its path or as bytes; None where they are rows, or the bytes of an image."""
-    if isinstance(inputs, bytes | bytearray) and not inputs.startswith(tuple(FILES)):
+    if isinstance(inputs, bytes | bytearray) and not inputs.startswith(tuple(BEGINNINGS)):
         return CsvFile(bytes(inputs))
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
 

@@ -22,6 +22,6 @@ def opened(inputs: Any, labels: Any = None) -> tuple[Any, Any]:
         return inputs, labels
     try:
         files = PictureFiles.below(path)
+        return [*files], files.labels if labels is None else labels
     except ValueError as fault:
         raise WrongFile(str(fault)) from None
-    return [*files], files.labels if labels is None else labels

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from service.contract.enums import NPY, SAFETENSORS
 from service.contract.tables import value_text
+from service.guessing.picture_files import BEGINNINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FILES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
-"""First bytes of the image files that the service takes -> their name in a request."""
 CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 """Modes of PIL that are not of three channels."""
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
@@ -210,9 +209,9 @@ def picture_shape(image: Any) -> tuple[int, int, int] | None:
     if isinstance(image, Path):
         with image.open("rb") as file:
             image = file.read(32)
-    if not isinstance(image, bytes | bytearray) or not image.startswith(tuple(FILES)):
+    if not isinstance(image, bytes | bytearray) or not image.startswith(tuple(BEGINNINGS)):
         return None
-    if FILES[next(begins for begins in FILES if image.startswith(begins))] != "png":
+    if BEGINNINGS[next(begins for begins in BEGINNINGS if image.startswith(begins))] != "png":
         raise ValueError(
             'How large are these images? Say it first: client.create_model(name, {"kind": "image", "channels": 3, '
             '"height": 64, "width": 64}).'
@@ -233,7 +232,7 @@ def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
 
 
 def _file(data: bytes) -> dict[str, str]:
-    for begins, name in FILES.items():
+    for begins, name in BEGINNINGS.items():
         if data.startswith(begins):
             return {name: base64.b64encode(data).decode()}
     raise ValueError(

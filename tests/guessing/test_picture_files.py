@@ -1,0 +1,84 @@
+"""Folders and zip files of pictures, and what is wrong with one of them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.cli.exits import WrongUsage
+from service.cli.files.pictures import pictures
+from service.client.errors import WrongFile
+from service.client.rows.picture_rows import opened
+from service.guessing import picture_files
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+def _packed(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(f"cats/{name}.png", data)
+    return path
+
+
+def _header(at: int, value: int) -> Callable[[Path], None]:
+    """Changes a byte of the only file's entry, in both of its headers. at: in that of the file"""
+
+    def change(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[at] = data[data.index(b"PK\x01\x02") + at + 2] = value
+        path.write_bytes(data)
+
+    return change
+
+
+def _broken(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b".png") + 8] ^= 0xFF
+    path.write_bytes(data)
+
+
+def _said(path: Path) -> str:
+    """What Python and the terminal say, which is the same but for the name of the whole."""
+    with pytest.raises(WrongFile) as in_python:
+        opened(path)
+    with pytest.raises(WrongUsage) as in_terminal:
+        list(pictures(path).records())
+    assert str(in_terminal.value) == f"{path.name}: {in_python.value}"
+    return str(in_python.value)
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (_header(6, 1), "is encrypted"),
+        (_header(8, 99), "compression method is not supported"),
+        (_broken, ""),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_is_named(harm: Callable[[Path], None], why: str, tmp_path: Path) -> None:
+    harm(path := _packed(tmp_path / "pets.zip", odd=PNG))
+    said = _said(path)
+    assert said.startswith("cats/odd.png cannot be unpacked: ")
+    assert why in said
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_file_that_is_no_picture_is_named(folder: bool, tmp_path: Path) -> None:
+    path = _packed(tmp_path / "pets.zip", a=PNG, odd=b"GIF89a")
+    if folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(path := tmp_path / "pets")
+    assert _said(path) == "cats/odd.png is no picture: it begins neither as PNG nor as JPEG files do."
+
+
+def test_a_small_zip_file_unpacks_to_no_more_than_a_request_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_files, "MOST_BYTES", 10_000)
+    path = _packed(tmp_path / "pets.zip", a=PNG, odd=PNG + bytes(20_000))
+    assert path.stat().st_size < 1000
+    assert _said(path) == "cats/odd.png has more than 10,000 bytes. Make it smaller."
