@@ -117,6 +117,36 @@ def test_degrees_of_the_other_kind_are_named_and_honest_weather_is_not(batches: 
         assert found(fahrenheit, weather(mean, 9, fahrenheit=True))[0] == {}
 
 
+def with_ages(rows: int, seed: int, ages: Callable[[np.random.Generator], Floats]) -> Floats:
+    x = people(rows, seed)
+    x[:, 0] = ages(np.random.default_rng(seed + 10_000))
+    return x
+
+
+def test_of_few_rows_degrees_are_named_and_not_a_factor_that_leaves_more() -> None:
+    named = []
+    for seed in range(0, 120, 4):
+        known = [with_ages(100, seed + k, lambda random: random.normal(15, 8, 100)) for k in range(3)]
+        warm = with_ages(20, seed + 3, lambda random: random.normal(15, 8, 20) * 1.8 + 32)
+        named.append(found(known, warm)[0].get("age"))
+        tenfold = with_ages(20, seed + 3, lambda random: random.normal(15, 8, 20) * 10)
+        assert found(known, tenfold)[0].get("age") != "°F to °C"
+    assert named.count("°F to °C") >= 15
+    assert sum(isinstance(name, float) for name in named) <= 4
+
+
+def test_amounts_that_grow_are_no_temperatures() -> None:
+    """They have no negative numbers, and would have some in other degrees."""
+    named = []
+    for seed in range(0, 200, 4):
+        grown = [
+            with_ages(100, seed + k, lambda random, k=k: random.lognormal(3 + 0.5 * k, 0.6, 100))  # type: ignore[misc]
+            for k in range(4)
+        ]
+        named.append(found(grown[:3], grown[3])[0].get("age"))
+    assert named.count("°F to °C") <= 1
+
+
 @pytest.mark.parametrize("rows", [50, 250])
 @pytest.mark.parametrize(("column", "factor"), [(0, 60.0), (0, 1 / 150), (1, 0.004), (2, 150.0)])
 def test_a_unit_that_is_no_power_of_ten_is_told_from_beyond_all_that_was(rows: int, column: int, factor: float) -> None:
