@@ -23,7 +23,7 @@ COMPLETION_SECONDS = 1.0
 """So long a shell waits for each part of an answer."""
 COMPLETED_SECONDS = 2.0
 """And so long for the whole of it, and for a client that asks."""
-COMPLETED = re.compile(r"[a-z0-9][a-z0-9._-]*")
+COMPLETED = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 """Names of models and ids: what else somebody answers might be run by the shell that is told of it."""
 COMPLETIONS = 50
 """So many versions or batches a shell is told of, the latest."""
@@ -111,7 +111,8 @@ def _that_begin(incomplete: str, path: str, member: str) -> list[str]:
 
     def look() -> None:
         with suppress(Exception):  # a line that somebody types is no place for an error
-            names.extend([str(item[member]) for item in ask(path, COMPLETION_SECONDS)["items"]])
+            found = [item[member] for item in ask(path, COMPLETION_SECONDS)["items"]]
+            names.extend([str(name) for name in found if isinstance(name, str | int)])
 
     asking = Thread(target=look, daemon=True)
     asking.start()

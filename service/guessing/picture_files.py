@@ -35,8 +35,8 @@ class PictureFiles:
         outside of them."""
         try:
             names = _names(path)
-        except zipfile.BadZipFile as broken:
-            raise ValueError(f"{path.name} is no zip file: {broken}.") from None
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as broken:
+            raise ValueError(f"{path.name} is no zip file that can be read: {broken}.") from None
         if not names:
             raise ValueError(f"{path.name} holds no PNG and no JPEG files.")
         if len({len(name.parts) > 1 for name in names}) > 1:
@@ -58,9 +58,10 @@ class PictureFiles:
                     yield _picture(name, file)
             return
         with zipfile.ZipFile(self.path) as archive:
+            entries = {PurePosixPath(entry.filename): entry for entry in archive.infolist()}  # "./cats/1.png", too
             for name in self.names:
                 try:
-                    with archive.open(str(name)) as file:
+                    with archive.open(entries[name]) as file:
                         data = _picture(name, file)
                 except UNPACKING as fault:
                     raise ValueError(f"{name} cannot be unpacked: {fault}.") from None
@@ -86,7 +87,7 @@ def _names(path: Path) -> list[PurePosixPath]:
         paths = [PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file()]
     else:
         with zipfile.ZipFile(path) as archive:
-            paths = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
+            paths = [PurePosixPath(info.filename) for info in archive.infolist() if info.filename and not info.is_dir()]
     hidden = ("__MACOSX", ".")
     kept = [name for name in paths if not any(part.startswith(hidden) for part in name.parts)]
     return sorted(name for name in kept if name.suffix.lower() in ENDINGS)

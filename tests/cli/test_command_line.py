@@ -192,7 +192,9 @@ ODD = {
     "others": '{"items": [{"name": "x"}]}',
     "texts": '{"items": "bat_1"}',
     "list": '[{"id": "bat_1"}]',
-    "shell": json.dumps({"items": [{"id": odd} for odd in ("bat_1", "$(id)", "\\$(id)", "b\nls", "b c", None)]}),
+    "shell": json.dumps(
+        {"items": [{"id": odd} for odd in ("bat_1", "bat_0-A_z", "$(id)", "\\$(id)", "b\nls", "b c", None)]}
+    ),
 }
 
 
@@ -207,7 +209,7 @@ def test_whatever_answers_a_shell_it_neither_waits_nor_fails_nor_is_told_what_it
         monkeypatch.setenv("TSUIKA_URL", f"http://127.0.0.1:{server.server_port}")
         line = Context(Command("learn"))
         line.params["model"] = model
-        assert batches_that_begin(line, "") == (["bat_1"] if model == "shell" else [])
+        assert batches_that_begin(line, "") == (["bat_1", "bat_0-A_z"] if model == "shell" else [])
         ENDED.set()
         server.shutdown()
 
