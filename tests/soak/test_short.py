@@ -10,12 +10,12 @@ import pytest
 
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import SECONDS
-from tests.soak import kills, news, steady, waits
+from tests.soak import beside, kills, news, steady, waits
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
 
 KILLING_SECONDS, STEADY_SECONDS = 15.0, {"embedded": 120.0, "scaled": 60.0}
-MOVES = 8
+MOVES, BESIDE_SECONDS = 8, 3.0
 Start = Callable[..., Environment]
 
 
@@ -50,6 +50,12 @@ def test_under_steady_load_nothing_fails_and_nothing_grows(start: Start) -> None
 
 def test_small_updates_are_learned_once_slow_callers_cut_off_and_who_is_told_to_stop_hands_back(start: Start) -> None:
     print("", *waits.run(start(**waits.SETTINGS)), sep="\n")
+
+
+def test_predictions_go_on_beside_large_uploads_and_a_training(start: Start) -> None:
+    phases = beside.run(start(**beside.SETTINGS), BESIDE_SECONDS, rounds=1)
+    print("", *(phase.line(phases[0]) for phase in phases), sep="\n")
+    assert [phase.done > 0 for phase in phases] == [False, True, True]
 
 
 @pytest.mark.parametrize("start", BOTH[1:], indirect=True)
