@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Integer, MetaData
+from sqlalchemy import JSON, BigInteger, Index, Integer, MetaData, text
 from sqlalchemy.orm import DeclarativeBase
 
 from service.contract.enums import DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
@@ -35,3 +35,10 @@ def one_of(
 ) -> str:
     """A check that a column holds one of an enum's words."""
     return f"{column} IN ({', '.join(repr(str(w)) for w in words)})"
+
+
+def index_where(condition: str, name: str, *columns: str, unique: bool = False) -> Index:
+    """An index of the rows of which a condition holds, as PostgreSQL words it. SQLAlchemy says `IS 0` to SQLite, which
+    takes an index for queries of the same words alone."""
+    sqlite = text(condition.replace("IS FALSE", "IS 0"))
+    return Index(name, *columns, unique=unique, sqlite_where=sqlite, postgresql_where=text(condition))

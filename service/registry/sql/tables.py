@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.contract.enums import DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
-from service.registry.sql.base import Table, one_of
+from service.registry.sql.base import Table, index_where, one_of
 from service.registry.sql.learned import learned_by
 
 
@@ -66,13 +66,7 @@ class Version(Table):
     __table_args__ = (
         UniqueConstraint("model_id", "number"),
         UniqueConstraint("update_id"),
-        Index(
-            "ix_versions_erased",
-            "model_id",
-            "number",
-            sqlite_where=text("erased_at IS NOT NULL"),
-            postgresql_where=text("erased_at IS NOT NULL"),
-        ),
+        index_where("erased_at IS NOT NULL", "ix_versions_erased", "model_id", "number"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -129,26 +123,10 @@ class Batch(Table):
         Index(None, "model_id", "digest"),
         Index(None, "model_id", "id"),
         Index(None, "model_id", "settled_at"),
-        Index(
-            "ix_batches_retracted",
-            "model_id",
-            "id",
-            sqlite_where=text("retracted_at IS NOT NULL"),
-            postgresql_where=text("retracted_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_batches_lacking",
-            "model_id",
-            "id",
-            sqlite_where=text("kept_rows < rows"),
-            postgresql_where=text("kept_rows < rows"),
-        ),
-        Index(
-            "ix_batches_waiting",
-            "model_id",
-            "id",
-            sqlite_where=text("in_live IS 0 AND retracted_at IS NULL AND rejected_by IS NULL"),
-            postgresql_where=text("in_live IS FALSE AND retracted_at IS NULL AND rejected_by IS NULL"),
+        index_where("retracted_at IS NOT NULL", "ix_batches_retracted", "model_id", "id"),
+        index_where("kept_rows < rows", "ix_batches_lacking", "model_id", "id"),
+        index_where(
+            "in_live IS FALSE AND retracted_at IS NULL AND rejected_by IS NULL", "ix_batches_waiting", "model_id", "id"
         ),
     )
 
@@ -244,13 +222,7 @@ class Update(Table):
         CheckConstraint(one_of("state", UpdateState), name="state"),
         CheckConstraint(one_of("kind", UpdateKind), name="kind"),
         CheckConstraint("verdict IS NULL OR " + one_of("verdict", Verdict), name="verdict"),
-        Index(
-            "uq_updates_one_running",
-            "model_id",
-            unique=True,
-            sqlite_where=text("state = 'running'"),
-            postgresql_where=text("state = 'running'"),
-        ),
+        index_where("state = 'running'", "uq_updates_one_running", "model_id", unique=True),
         Index(None, "model_id", "id"),
         Index(None, "model_id", "state"),
         Index(None, "state", "run_after"),
