@@ -112,6 +112,10 @@ def worded(sentence: str, door: Door, model: str = UNKNOWN) -> str:
     return _LISTED.sub(said, sentence)
 
 
+NAMED = 3
+"""More batches than this are not named in a sentence: they are counted."""
+
+
 def listed(ids: Iterable[str]) -> str:
     """Batches by their ids, as a remedy names them."""
     return json.dumps(list(ids))

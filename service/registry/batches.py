@@ -236,10 +236,10 @@ def state(batch: Batch) -> BatchState:
     return BatchState.REJECTED if batch.rejected_by else BatchState.PENDING
 
 
-def pending(session: Session, model: Model) -> list[Batch]:
-    """Batches that wait to be learned and whose rows are there, oldest first."""
-    query = select(Batch).where(Batch.model_id == model.id, WAITING)
-    return list(session.scalars(query.order_by(Batch.id)))
+def pending(session: Session, model: Model) -> Sequence[Row[str, int, int]]:
+    """Of batches that wait to be learned and whose rows are there `id`, `rows` and `unlabelled`, oldest first."""
+    query = select(Batch.id, Batch.rows, Batch.unlabelled).where(Batch.model_id == model.id, WAITING)
+    return session.execute(query.order_by(Batch.id)).all()
 
 
 def taken_back(session: Session, update: Update) -> bool:

@@ -19,10 +19,10 @@ from service.registry.sql.database import clock
 from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
-from service.remedies import LEARN, PROMOTE, ROLL_BACK, listed
+from service.remedies import LEARN, NAMED, PROMOTE, ROLL_BACK, listed
 
-NAMED, MOST_WAITING = 3, 100
-"""Batches that wait: so many are named in a sentence, and in a list."""
+MOST_WAITING = 100
+"""Batches that wait: so many are listed."""
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
 BY_ORDER = "retraction"

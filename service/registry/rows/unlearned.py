@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import Row, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import DisputeState, Verdict
@@ -13,10 +13,7 @@ from service.registry import batches
 from service.registry.rows.stopped import STOPPED, by
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.tables import Batch, Dispute, Model, NamedBatch, Update, Version
-from service.remedies import LEARN, PROMOTE, listed
-
-NAMED = 3
-"""More batches than this are not named in a sentence."""
+from service.remedies import LEARN, NAMED, PROMOTE, listed
 
 
 def counted(session: Session, model_ids: Collection[int]) -> dict[int, Pending]:
@@ -75,6 +72,6 @@ def _passed(session: Session, model: Model, numbers: Collection[int]) -> set[int
     return set(session.scalars(query))
 
 
-def _counted(some: Sequence[Batch]) -> str:
+def _counted(some: Sequence[Row[str, int, int]]) -> str:
     rows, of = sum(batch.rows + batch.unlabelled for batch in some), len(some)
     return f"{'1 batch of' if of == 1 else f'{of:,} batches of'} {rows:,} {'row' if rows == 1 else 'rows'}"

@@ -12,10 +12,8 @@ from service.contract.reports.number_report import NumberReport
 from service.learning.gate.numbers.number_gate import shows_a_move
 from service.registry import batches, deployments, updates
 from service.registry.sql.tables import Batch, Model, Update, Version
-from service.remedies import LEARN, PROMOTE, listed
+from service.remedies import LEARN, NAMED, PROMOTE, listed
 
-NAMED = 3
-"""Batches that a sentence names; more are counted."""
 LOOKED_BACK = 20
 """How many of the latest updates on a base are looked at."""
 
