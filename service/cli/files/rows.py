@@ -59,7 +59,7 @@ def columns_of(
     elif label is None and not learns and len(looked_at) == due:
         label_name = None
     elif spec.kind in ("vector", "text") and label is None and not learns and len(looked_at) == due + 1:
-        facts = _facts(file, looked_at)
+        facts = facts_of(file, looked_at)
         aside, right = column_aside(facts, spec.kind == "text", model.classes, model.target.named)
         label_name, aside = (aside, None) if right else (None, aside)
     elif label_name is None and len(looked_at) == due + 1:
@@ -144,23 +144,23 @@ def _places(file: DataFile, inputs: Mapping[str, int], others: Sequence[str], mo
 
 def _too_many(file: DataFile, columns: Sequence[str], due: int, kind: str) -> str:
     """How to leave out those of these columns that are no inputs of a model of texts or numbers, in a sentence."""
-    facts = _facts(file, columns)
+    facts = facts_of(file, columns)
     inputs = [name for name, fact in facts.items() if (fact.is_long if kind == "text" else fact.numbers)]
     if len(inputs) == due:
         options = " ".join(f"--leave-out {word(name)}" for name in columns if name not in inputs)
         return f"Leave out what is no {kind if kind == 'text' else 'number'}: {options}."
-    return only_numbers(file, columns) or "Leave out what is no input: --leave-out COLUMN."
+    return only_numbers(facts) or "Leave out what is no input: --leave-out COLUMN."
 
 
-def only_numbers(file: DataFile, columns: Sequence[str]) -> str:
+def only_numbers(facts: Mapping[str, ColumnFacts]) -> str:
     """Which of these columns only number or name the rows, and how to leave them out; "" where none does, or all."""
-    names = [name for name, fact in _facts(file, columns).items() if fact.doubt == ("numbering", "")]
+    names = [name for name, fact in facts.items() if fact.doubt == ("numbering", "")]
     options = " ".join(f"--leave-out {word(name)}" for name in names[:10])
-    some = 0 < len(names) < len(columns)
+    some = 0 < len(names) < len(facts)
     return f"{quoted(names)} only number{'s'[: len(names) == 1]} rows: {options}." if some else ""
 
 
-def _facts(file: DataFile, columns: Sequence[str]) -> dict[str, ColumnFacts]:
+def facts_of(file: DataFile, columns: Sequence[str]) -> dict[str, ColumnFacts]:
     """What the cells of these columns are."""
     facts = {name: ColumnFacts(file.dialect) for name in columns}
     for record in file.records():

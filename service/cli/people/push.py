@@ -20,7 +20,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import Count, LabelCounts, count_labels, named_classes, new_labels
 from service.cli.files.readers import open_file
-from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of, only_numbers
+from service.cli.files.rows import Columns, annotations_of, columns_of, facts_of, inputs_of, only_numbers
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName, check_name
@@ -224,7 +224,7 @@ def _candidates(file: DataFile, info: Model) -> str:
     unknown = f" {info.name} does not know {quoted(others)}." if known and others else ""
     several = ""
     if unknown and len(others) > 1:
-        several = f" {only_numbers(file, others) or 'One that only numbers rows: --leave-out COLUMN.'}"
+        several = f" {only_numbers(facts_of(file, others)) or 'One that only numbers rows: --leave-out COLUMN.'}"
     made = f" Or make it anew: tsuika init {info.name} {word(str(file.path))} --replace"
     return unknown + several + (made if info.live_version is None else "")
 
