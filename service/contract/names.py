@@ -67,6 +67,12 @@ def csv_cell(value: str | float) -> str | float:
     return seen(f"'{value}")
 
 
+def shortened(names: Sequence[str], most: int) -> str:
+    """["a", "b", "c"], 2 -> "a, b and 1 more"."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
 def names_beside(names: Iterable[str], answer: Collection[str]) -> list[str]:
     """Names of columns of a file beside an answer: one that is a name of the answer, too, becomes given_..."""
     beside = dict[str, None]()

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from service.contract.names import shortened
 from service.guessing.column_facts import NAMES_THINGS
 from service.guessing.label_column import LABELS, OF_INPUTS
 from service.remedies import LEAVE_OUT_ANY, LEAVE_OUT_INPUT
@@ -89,5 +90,4 @@ def _numbered(names: Sequence[str]) -> tuple[dict[int, str], list[str]]:
 
 def _listed(names: Sequence[str]) -> str:
     """Names in quotes, the first ones of many."""
-    shown = ", ".join(f'"{name}"' for name in names[:NAMED])
-    return f"{shown} and {len(names) - NAMED:,} more" if len(names) > NAMED else shown
+    return shortened([f'"{name}"' for name in names], NAMED)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
 from service.contract.figures import row_number
+from service.contract.names import shortened
 from service.guessing.csv_dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect
 from service.guessing.label_column import named_label
 
@@ -104,5 +105,4 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 def quoted(names: Sequence[str]) -> str:
     """Names in quotes, the first ones of many."""
-    shown = ", ".join(f'"{name[:100]}"' for name in names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10:,} more"
+    return shortened([f'"{name[:100]}"' for name in names], 10)

@@ -16,6 +16,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, check_first, count_labels, named_classes
 from service.cli.output import word
+from service.contract.names import shortened
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, input_of
 from service.guessing.csv_dialect import Dialect
@@ -240,9 +241,8 @@ def _takes(file: DataFile, facts: Mapping[str, ColumnFacts]) -> tuple[dict[str, 
     if spec["kind"] == "vector":
         return spec, f"{len(facts):,} numbers a row"
     columns = spec["columns"]
-    shown = ", ".join(f"{column['name']} ({_word(column)})" for column in columns[:10])
-    more = f" and {len(columns) - 10:,} more" if len(columns) > 10 else ""
-    return spec, f"a table of {len(columns):,} columns: {shown}{more}"
+    described = [f"{column['name']} ({_word(column)})" for column in columns]
+    return spec, f"a table of {len(columns):,} columns: {shortened(described, 10)}"
 
 
 def _word(column: dict[str, Any]) -> str:

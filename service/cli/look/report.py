@@ -17,6 +17,7 @@ from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import print_measured
 from service.contract.enums import Outcome, Verdict
 from service.contract.figures import amount, percent
+from service.contract.names import shortened
 
 if TYPE_CHECKING:
     from service.client.kinds.kind import Part, Suspected
@@ -112,8 +113,7 @@ def _parts(console: Console, parts: Sequence[Part], unjudged: Sequence[str]) -> 
     if rows:
         print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
     if unjudged:
-        more = f" and {len(unjudged) - NAMED:,} more" if len(unjudged) > NAMED else ""
-        console.print(plain(f"No row judges these classes yet: {', '.join(unjudged[:NAMED])}{more}."))
+        console.print(plain(f"No row judges these classes yet: {shortened(unjudged, NAMED)}."))
 
 
 def _said(sentence: str, version: Version) -> str:

@@ -23,6 +23,7 @@ from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.contract import figures
+from service.contract.names import shortened
 from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
@@ -127,9 +128,8 @@ def _most(batch: Batch, rights: Mapping[int, Right]) -> str:
     if not batch.is_mostly(len(rights)):
         return ""
     counts = Counter("taken out" if right.text is None else right.text for right in rights.values())
-    what = ", ".join(f"{plain(name)} ({rows:,})" for name, rows in counts.most_common(10))
-    more = f" and {len(counts) - 10:,} more" if len(counts) > 10 else ""
-    return f"This changes {len(rights):,} of the {batch.rows:,} rows of {batch.id}: {what}{more}."
+    what = shortened([f"{plain(name)} ({rows:,})" for name, rows in counts.most_common()], 10)
+    return f"This changes {len(rights):,} of the {batch.rows:,} rows of {batch.id}: {what}."
 
 
 def _correct(

@@ -14,6 +14,7 @@ from service.cli.exits import DONE, WrongUsage
 from service.cli.names import ModelName
 from service.cli.options import Json, Reason
 from service.cli.output import comma_separated, plain, print_result
+from service.contract.names import shortened
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -51,9 +52,8 @@ def _change(remote: RemoteModel, name: str) -> str:
 
     info = remote.info()
     if name not in info.classes:
-        listed = ", ".join(f'"{known}"' for known in info.classes[:10]) or "none"
-        more = f" and {len(info.classes) - 10:,} more" if len(info.classes) > 10 else ""
-        raise ClientError(f'"{name[:100]}" is not a class of {info.name}. It has {listed}{more}.')
+        listed = shortened([f'"{known}"' for known in info.classes], 10) or "none"
+        raise ClientError(f'"{name[:100]}" is not a class of {info.name}. It has {listed}.')
     carry = {
         batch.id: batch.label_counts[name]
         for batch in remote.batches()

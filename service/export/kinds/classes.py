@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from service.contract.names import shortened
 from service.contract.predictions import Predictions
 from service.contract.reports.class_report import ClassScore, Commonest, Report
 from service.contract.version_resources import Version
@@ -48,10 +49,8 @@ class ClassKind(Kind[Predictions, Report]):
         return float(np.max([abs(share.score - float(own[row, place[share.class_]])) for row, share in shares]))
 
     def predicts(self, version: Version) -> str:
-        named = ", ".join(map(code, version.classes[:MOST_CLASSES]))
-        more = len(version.classes) - MOST_CLASSES
-        others = f" and {more:,} more" if more > 0 else ""
-        return f"It predicts one of {len(version.classes):,} classes: {named}{others}."
+        named = shortened([*map(code, version.classes)], MOST_CLASSES)
+        return f"It predicts one of {len(version.classes):,} classes: {named}."
 
     def quality(self, report: Report) -> Iterator[str]:
         scores = report.classes

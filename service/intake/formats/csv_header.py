@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput, places_of
-from service.contract.names import seen
+from service.contract.names import seen, shortened
 from service.contract.tables import DateColumn, NumberColumn, TableInput
 from service.contract.targets import Target
 from service.errors import InvalidContent
@@ -230,9 +230,7 @@ def refused_at(line: int, sentence: str, pointer: str) -> InvalidContent:
 
 def listed(names: Iterable[str]) -> str:
     """Names in quotes, the first ones of many."""
-    names = list(names)
-    shown = ", ".join(quoted(name) for name in names[:NAMED])
-    return f"{shown} and {len(names) - NAMED:,} more" if len(names) > NAMED else shown
+    return shortened([quoted(name) for name in names], NAMED)
 
 
 def quoted(name: str) -> str:
