@@ -65,6 +65,8 @@ _EITHER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?P<inner>[.,])\d*|(?P<first>[.,])\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile("[+-]?[1-9][0-9]{0,2}([. \u00a0\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?:,[0-9]*)?")
 """A number with thousands apart, and a decimal comma if any."""
+_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
+"""The same with commas between thousands, and a decimal point if any."""
 _BETWEEN = re.compile("[. \u00a0\u202f]")
 _SHIFT = "\x1b$"
 """With what letters of ISO-2022-JP begin, all of which are of ASCII."""
@@ -148,7 +150,7 @@ class Dialect:
         sign of this file."""
         text = half_width(text)
         if self.decimal == ".":
-            return text
+            return text.replace(",", "") if _COMMAS.fullmatch(text) else text
         if _GROUPED.fullmatch(text):
             text = _BETWEEN.sub("", text)
         return "" if "." in text else text.replace(",", ".")
@@ -247,8 +249,8 @@ def decimal_of(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
 def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
     """The same where commas part cells, and numbers such as 3,6 stand in quotes: a comma where those of a column can
     only begin decimals and are more than slips, and no number has a point. Raises Unguessable where the comma of
-    another column, or a point, may part thousands."""
-    numbers, commas, either = Counter[str](), Counter[str](), dict[str, str]()
+    another column, or a point, may part thousands; where nothing shows the sign, and a comma may part them."""
+    numbers, commas, either, parted = Counter[str](), Counter[str](), dict[str, str](), dict[str, str]()
     for column, cell in cells:
         sign, number = sign_of(cell, delimiter), half_width(cell)
         if sign == ".":
@@ -257,10 +259,12 @@ def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
         commas[column] += sign == "," and "," in number
         if sign == "?" and ("." in number or column not in either):
             either[column] = cell
+        if sign == "?" and "," in number:
+            parted.setdefault(column, cell)
     most = {column: SLIPS * n if commas[column] > 1 else n / 2 for column, n in numbers.items()}
     sure = {column for column, n in commas.items() if n >= max(1, most[column])}
     if not sure:
-        return "."
+        return decimal_of([*parted.items()][:1], delimiter)
     doubtful = [(column, cell) for column, cell in either.items() if column not in sure or "." in half_width(cell)]
     return decimal_of(doubtful[:1], delimiter) if doubtful else ","
 
@@ -275,6 +279,8 @@ def sign_of(text: str, delimiter: str) -> str | None:
         return "," if delimiter == ";" and "," in text else "?"
     if match := _DECIMAL.fullmatch(text):
         return match["inner"] or match["first"]
+    if _COMMAS.fullmatch(text):
+        return "."
     return "," if _GROUPED.fullmatch(text) else None
 
 

@@ -64,11 +64,7 @@ def number_of(typed: str, decimal: str = ".") -> float | int | None:
     sign = sign_of(typed, TAB)
     if sign is None:
         return None
-    if sign == "?":
-        typed, sign = typed.replace("." if decimal == "," else ",", ""), decimal
-    if sign == ",":
-        typed = Dialect(decimal=sign).number(typed)
-    number = float(typed)
+    number = float(Dialect(decimal=decimal if sign == "?" else sign or ".").number(typed))
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() and abs(number) < EXACT else number

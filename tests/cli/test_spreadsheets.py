@@ -60,6 +60,7 @@ def test_what_a_spreadsheet_saves_is_the_model_that_a_plain_file_is(encoding: st
             {"delimiter": ";"},
         ),
         ("a;label\n1.234;x\n5;y\n", '1.234 in "a" is 1234 if a point parts thousands', {"decimal": ","}),
+        ('a,label\n"1,234",x\n5,y\n', '1,234 in "a" is 1234 if a comma parts thousands', {"decimal": "."}),
         ("a,label\n3/4/2026,x\n5/6/2026,y\n", '3/4/2026 in "a" is 2026-04-03 if the day', {"dates": "day-first"}),
         ("a;b;label\n1,5;2.5;x\n2;3;y\n", 'a comma in "a" (1,5), a point in "b" (2.5)', {"decimal": ","}),
     ],

@@ -80,7 +80,9 @@ def test_a_delimiter_that_the_first_line_does_not_have_is_refused_with_the_one_t
         (["3,6", "12"], ","),
         (["1.234,5", "3"], ","),
         (["3,6", "2.5"], "."),
-        (["1,234", "5"], "."),
+        (["1,234", "2.5"], "."),
+        (["1,234", "1,234,567"], "."),
+        (["1,234.5", "1,234"], "."),
         (["12 500", "5"], "."),
     ],
 )
@@ -93,6 +95,13 @@ def test_numbers_in_quotes_have_a_decimal_comma_where_none_has_a_point(cells: li
 def test_where_a_point_may_part_thousands_beside_a_decimal_comma_in_quotes_somebody_is_asked() -> None:
     with pytest.raises(Unguessable, match=r'1\.234 in "x" is 1234 if a point parts thousands'):
         by_cells([["x", "label"], ["1.234", "a"], ["3,6", "b"]], PLAIN, SAID_NOTHING)
+
+
+def test_where_a_comma_may_part_thousands_and_nothing_shows_the_sign_somebody_is_asked() -> None:
+    lines = [["x", "label"], ["1,234", "a"], ["5", "b"]]
+    with pytest.raises(Unguessable, match=r'1,234 in "x" is 1234 if a comma parts thousands'):
+        by_cells(lines, PLAIN, SAID_NOTHING)
+    assert by_cells(lines, PLAIN, SaidDialect(decimal=".")).decimal == "."
 
 
 def test_a_comma_that_may_part_thousands_is_asked_about_beside_another_column_of_decimals_with_a_comma() -> None:
@@ -141,8 +150,10 @@ def test_a_number_shows_its_sign_unless_it_has_none_or_may_have_either() -> None
         ("1.234,5", ",", ","),
         ("1.234.567", ",", ","),
         ("1\u00a0234,5", ",", ","),
-        ("1,234.5", None, None),
-        ("1,234,567", None, None),
+        ("1,234.5", ".", "."),
+        ("1,234,567", ".", "."),
+        ("1,23,567", None, None),
+        ("1,234.567.8", None, None),
         ("31.12.2026", None, None),
         ("12 kg", None, None),
         ("١٢,٥", None, None),
@@ -178,6 +189,19 @@ def test_numbers_with_a_decimal_comma_are_those_with_a_point() -> None:
     ]:
         assert Dialect(";", ",").number(text) == number, text
         assert Dialect(";", ".").number(text) == PLAIN.number(text) == text, text
+
+
+def test_numbers_with_thousands_apart_are_those_without_where_decimals_begin_with_a_point() -> None:
+    for text, number in [
+        ("1,234", "1234"),
+        ("-12,345,678.90", "-12345678.90"),
+        ("１，２３４．５", "1234.5"),
+        ("1,23", "1,23"),
+        ("0,125", "0,125"),
+        ("1,2345", "1,2345"),
+        ("1,234,56", "1,234,56"),
+    ]:
+        assert Dialect(";", ".").number(text) == PLAIN.number(text) == number, text
 
 
 def test_a_date_with_points_or_with_its_year_first_leaves_no_choice() -> None:

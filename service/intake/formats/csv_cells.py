@@ -18,6 +18,7 @@ from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn,
 from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
 from service.guessing.csv_dialect import Dialect, sign_of
+from service.guessing.full_width import half_width
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 from service.remedies import DECIMAL, GAPS
@@ -44,7 +45,7 @@ class ColumnFault(Exception):
 
 class DialectUnknown(Exception):
     """A cell can be read as the file is written, which nobody knows yet: a date with slashes, of which the day or the
-    month stands first, or a number in quotes whose decimals begin with a comma where commas part cells."""
+    month stands first, or, where commas part cells, a number in quotes with a comma that may begin its decimals."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,11 @@ class Written:
     decimal_known: bool = True
 
     def check_known(self, text: str) -> None:
-        """Raises DialectUnknown for a number with a decimal comma, where that may be the sign of the file."""
-        if not self.decimal_known and sign_of(text, self.dialect.delimiter) == ",":
+        """Raises DialectUnknown for a number whose comma may begin its decimals, where the file may be written so."""
+        if self.decimal_known:
+            return
+        sign = sign_of(text, self.dialect.delimiter)
+        if sign == "," or (sign == "?" and "," in half_width(text)):
             raise DialectUnknown
 
 
@@ -144,9 +148,9 @@ def _kept(columns: int) -> int:
 
 def _number_of(written: Written, text: str) -> float:
     """The number that a text is. Raises CellFault, DialectUnknown."""
+    written.check_known(text)
     if _NUMBER.fullmatch(number := written.dialect.number(text)):
         return float(number)  # or infinite: beyond what is taken, and refused as such
-    written.check_known(text)
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
     raise CellFault(_no_number(written.dialect, text, _or_empty(text)))
@@ -170,8 +174,8 @@ def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
 def _of_vector(written: Written, text: str) -> float:
     if not text or text.lower() in GAP_WORDS:
         raise CellFault(f"{f'{text} is no number' if text else 'It is empty'}. {NO_GAPS}")
+    written.check_known(text)
     if not _NUMBER.fullmatch(digits := written.dialect.number(text)):
-        written.check_known(text)
         raise CellFault(_no_number(written.dialect, text, "leave the row out"))
     if abs(number := float(digits)) > LARGEST:
         raise CellFault(TOO_LARGE)

@@ -124,6 +124,18 @@ def test_numbers_that_can_be_read_in_two_ways_are_refused_until_somebody_says_ho
     assert read(header, Meant(said=SaidDialect(";")), spec).named.rows[0, 0] == 2.5
 
 
+def test_commas_between_thousands_are_read_where_decimals_begin_with_a_point_and_else_asked_about() -> None:
+    spec = table_of({"area": "number", "rent": "number"})
+    for rows in ('"2,731",1.5\n960,"1,234.50"\n', '"2,731",1.5\n"960",1234.5\n', "2731,1.5\n960,1234.5\n"):
+        assert read(f"area,rent\n{rows}", Meant(), spec).named.rows.tolist() == [[2731, 1.5], [960, 1234.5]], rows
+    assert read("area\trent\n2,731\t1.5\n", Meant(), spec).named.rows.tolist() == [[2731, 1.5]]
+    at, sentence = refusal('area,rent\n"2,731",3\n960,4\n', Meant(), spec)
+    assert (at, '2,731 in "area" is 2731 if a comma parts thousands, and 2.731 if' in sentence) == ("/decimal", True)
+    for decimal, area in ((".", 2731), (",", 2.731)):
+        table = read('area,rent\n"2,731",3\n', Meant(said=SaidDialect(None, decimal)), spec)
+        assert table.named.rows.tolist() == [[area, 3]]
+
+
 def test_of_one_column_it_is_said_how_its_numbers_are_read() -> None:
     spec = table_of({"x": "number"})
     for text, notes in (("x\n1.234\n", ["1.234 is read as 1.234, with a decimal point."]), ("x\n1.5\n1.234\n", [])):
