@@ -109,8 +109,11 @@ def _to_undo(session: Session, model: Model, to: int | None) -> list[_Step]:
     way = list[_Step]()
     for step in _one_by_one(session, model):
         way.append(step)
-        other = to is None and step.version_id != model.live_version_id
-        if step.number == to if to is not None else other and _answering(session, step) is not None:
+        if to is not None:
+            arrived = step.number == to
+        else:
+            arrived = step.version_id != model.live_version_id and _answering(session, step) is not None
+        if arrived:
             return way
     return []
 
