@@ -25,10 +25,7 @@ class Installation(Table):
 
 
 class Model(Table):
-    """A model by name; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
-    into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes ·
-    `leave_out`: columns of CSV files that it does not look at · `claimed_at`: when an update of it was last claimed ·
-    `keep_versions`: of so many its parts are kept, None or 0: of all."""
+    """A model by name."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -43,24 +40,27 @@ class Model(Table):
     architecture: Mapped[dict[str, Any]]
     classes: Mapped[list[str]]
     live_version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
+    """The only word on which version is live."""
     method: Mapped[dict[str, Any]]
     gate: Mapped[dict[str, Any]]
     promotion: Mapped[str]
     retention: Mapped[str]
     memory_rows: Mapped[int]
     folding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """How its rows fall into folds (`learning.data.sides.Folding`): {} until that is settled, None where they do by
+    their bytes."""
     created_at: Mapped[float]
     archived_at: Mapped[float | None]
     leave_out: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Columns of CSV files that it does not look at."""
     claimed_at: Mapped[float | None]
+    """When an update of it was last claimed."""
     keep_versions: Mapped[int | None]
+    """Of so many versions the parts are kept; None or 0: of all."""
 
 
 class Version(Table):
-    """What a model was at one point. `more`, `less`: batches that it learned and its parent did not, and the other way
-    round, sorted, None where `whole` alone names them · `whole`: all of its batches, of some versions · `batch_count`:
-    how many they are · `rows`: their rows, None before that was kept; `trained_on` the device that made it, None
-    likewise and where it was imported."""
+    """What a model was at one point."""
 
     __tablename__ = "versions"
     __table_args__ = (
@@ -75,8 +75,11 @@ class Version(Table):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
     update_id: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
     whole: Mapped[list[str] | None] = mapped_column("learned", JSON(none_as_null=True))
+    """All of its batches, of some versions."""
     more: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Batches that it learned and its parent did not, sorted; None where `whole` alone names them."""
     less: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Batches that its parent learned and it did not, sorted; None where `whole` alone names them."""
     layout: Mapped[dict[str, Any]]
     shards: Mapped[list[Any]]
     classes: Mapped[list[str]]
@@ -89,7 +92,9 @@ class Version(Table):
     created_at: Mapped[float]
     erased_at: Mapped[float | None]
     trained_on: Mapped[str | None]
+    """The device that made it; None before that was kept, and where it was imported."""
     rows: Mapped[int | None]
+    """Rows of its batches; None before that was kept."""
     batch_count: Mapped[int]
 
     @property
@@ -99,23 +104,7 @@ class Version(Table):
 
 
 class Batch(Table):
-    """Rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows, where targets are numbers of
-    the one class "".
-
-    `target_summary`: of each number of a row, None where targets are classes or none is known · `rows`: those with a
-    label or target · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
-    inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
-    and selected when it was learned · `values`: rows of each value of a category with a label, by the name of its
-    column, and under "" rows that lack a cell, None where inputs are no tables · `settled_at`: since when every update
-    that names it is final ·
-    `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
-    None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
-    takes · `in_live`: whether the live version of its model learned it, which follows each move of the pointer ·
-    `sketch`: hashes of some of its rows (`learning.data.batch_sketch`), None before that was kept ·
-    `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
-    rows · `notes`: which batch has the same rows, or most of them, and how its CSV file was read, where that is
-    not as usual.
-    """
+    """Rows under their model."""
 
     __tablename__ = "batches"
     __table_args__ = (
@@ -135,30 +124,49 @@ class Batch(Table):
     digest: Mapped[str]
     stored_digest: Mapped[str | None]
     rows: Mapped[int]
+    """Those with a label or target."""
     unlabelled: Mapped[int]
+    """The others, stored beside them."""
     label_counts: Mapped[dict[str, Any]]
     target_summary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Of each number of a row; None where targets are classes or none is known."""
     values: Mapped[dict[str, dict[str, int]] | None] = mapped_column(JSON(none_as_null=True))
+    """Rows of each value of a category with a label, by the name of its column, and under "" rows that lack a cell;
+    None where inputs are no tables."""
     folds: Mapped[dict[str, Any]]
+    """Class -> [judging, selecting, learning, lent] rows; where targets are numbers, of the one class ""."""
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
     corrects: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    """The batch whose place it takes."""
     merged: Mapped[int | None]
+    """Batches elsewhere whose sums it is; None where it has rows."""
     entries: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """Rows of each of the merged batches, by its id; None where it has rows."""
     by: Mapped[str | None]
+    """Who sent it; None before that was kept."""
     bytes: Mapped[int]
+    """Of the body that is stored; 0 before that was kept."""
     kept_rows: Mapped[int]
+    """Those of `rows` whose inputs are stored."""
     kept_as: Mapped[str | None]
+    """The retention that deleted the other inputs."""
     trusted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Numbers of the rows that judged and selected when it was learned."""
     settled_at: Mapped[float | None]
+    """Since when every update that names it is final."""
     doomed: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Bytes that it no longer names and that may be there still; None where there are none."""
     rejected_by: Mapped[str | None] = mapped_column(ForeignKey("updates.id", use_alter=True))
     received_at: Mapped[float]
     retracted_at: Mapped[float | None]
     erased_at: Mapped[float | None]
     notes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Which batch has the same rows, or most of them, and how its CSV file was read, where that is not as usual."""
     in_live: Mapped[bool] = mapped_column(default=False)
+    """Whether the live version of its model learned it, which follows each move of the pointer."""
     sketch: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """Hashes of some of its rows (`learning.data.batch_sketch`); None before that was kept."""
 
 
 class RowMark(Table):
@@ -172,8 +180,7 @@ class RowMark(Table):
 
 
 class Dispute(Table):
-    """Rows of a held update of which the live version is sure carry another label. `by`: who ordered the update ·
-    `verdict`: confirmed or refuted, None until somebody or something says so · `settled_by`: an update, or a caller."""
+    """Rows of a held update of which the live version is sure carry another label."""
 
     __tablename__ = "disputes"
     __table_args__ = (
@@ -190,16 +197,18 @@ class Dispute(Table):
     rows: Mapped[int]
     source: Mapped[str | None]
     by: Mapped[str | None]
+    """Who ordered the update."""
     opened_at: Mapped[float]
     verdict: Mapped[str | None]
+    """Confirmed or refuted; None until somebody or something says so."""
     settled_by: Mapped[str | None]
+    """An update, or a caller."""
     settled_at: Mapped[float | None]
     reason: Mapped[str]
 
 
 class LedgerEntry(Table):
-    """The rounded features of a batch in one feature space. `device`: on which they were made, None before that was
-    kept: on a CPU."""
+    """The rounded features of a batch in one feature space."""
 
     __tablename__ = "ledger_entries"
 
@@ -208,14 +217,11 @@ class LedgerEntry(Table):
     digest: Mapped[str]
     rows: Mapped[int]
     device: Mapped[str | None]
+    """On which they were made; None before that was kept: on a CPU."""
 
 
 class Update(Table):
-    """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
-    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back · `corrected`:
-    of a correction, as the contract has it · `request_id`,
-    `traceparent`: of the request that ordered it, for logs and spans · `device`: that somebody asked for · `trainings`:
-    the last save of its trainings, until it ends."""
+    """Work on batches, the only row that has states."""
 
     __tablename__ = "updates"
     __table_args__ = (
@@ -233,7 +239,9 @@ class Update(Table):
     kind: Mapped[str]
     batches: Mapped[list[str]]
     adds: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Of a retraction, batches that are learned in the place of those that it takes back."""
     corrected: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Of a correction, as the contract has it."""
     challenges: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
     requested_method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -244,6 +252,7 @@ class Update(Table):
     by: Mapped[str | None]
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]
+    """Of the request that ordered it, as is `request_id`: this one for spans, that one for logs."""
     erase: Mapped[bool]
     state: Mapped[str]
     verdict: Mapped[str | None]
@@ -251,6 +260,7 @@ class Update(Table):
     version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
     attempts: Mapped[int]
     fence: Mapped[int]
+    """The number of its claim: a worker that lost its lease cannot finish."""
     worker: Mapped[str | None]
     lease_until: Mapped[float | None]
     run_after: Mapped[float]
@@ -263,7 +273,9 @@ class Update(Table):
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     device: Mapped[str | None]
+    """That somebody asked for."""
     trainings: Mapped[str | None]
+    """The last save of its trainings, until it ends."""
 
 
 class NamedBatch(Table):
@@ -326,9 +338,7 @@ class Alias(Table):
 
 
 class ApiKey(Table):
-    """A key of callers: `prefix`, its first characters, names it, and of the whole a keyed hash is kept. `models`: None
-    where it reaches all. `rate`: its requests a second, `bytes`: of stored batches, `queued`: updates that wait; None
-    where the setting decides. It is never deleted."""
+    """A key of callers, which is never deleted. `rate`, `bytes` and `queued` are None where the setting decides."""
 
     __tablename__ = "api_keys"
     __table_args__ = (UniqueConstraint("prefix"), Index(None, "created_at"))
@@ -336,12 +346,18 @@ class ApiKey(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     prefix: Mapped[str]
+    """Its first characters, which name it."""
     hash: Mapped[str]
+    """A keyed hash of the whole."""
     scopes: Mapped[list[str]]
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that it reaches; None: all."""
     rate: Mapped[float | None]
+    """Requests a second."""
     bytes: Mapped[int | None]
+    """Of stored batches."""
     queued: Mapped[int | None]
+    """Updates that wait."""
     replaces: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
     by: Mapped[str]
     created_at: Mapped[float]
@@ -350,8 +366,7 @@ class ApiKey(Table):
 
 
 class AuditEntry(Table):
-    """A change of state: who made it, by which request, why. Append-only, as triggers see to; `hash` is of this row and
-    of the hash before it, so that no row can be changed, left out or put in between without a trace."""
+    """A change of state: who made it, by which request, why. Append-only, as triggers see to."""
 
     __tablename__ = "audit"
     __table_args__ = (Index(None, "model", "id"), {"sqlite_autoincrement": True})
@@ -365,6 +380,8 @@ class AuditEntry(Table):
     subject: Mapped[str | None]
     reason: Mapped[str]
     hash: Mapped[str]
+    """Of this row and of the hash before it, so that no row can be changed, left out or put in between without a
+    trace."""
 
 
 class IdempotencyKey(Table):
