@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,10 @@ import torch
 
 from service.learning.devices import CPU
 from service.learning.run import InSequence, R, T, no_check
+from service.storage.local import LocalArtifacts
+
+TRIALS = {"score_elsewhere", "tried"}
+"""The functions that try a lift and a strength."""
 
 
 class Crossing(pickle.Pickler):
@@ -65,3 +69,27 @@ class PickledTasks(InSequence):
             pairs = [sums[k : k + 2] for k in range(0, len(sums), 2)]
             sums = [add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
         return sums[0]
+
+
+class SweptTasks(PickledTasks):
+    """After each trial of a lift or a strength comes an erasure, which sweeps what no row of the database names. area:
+    of the model · named: digests that rows name · swept: those that were swept."""
+
+    def __init__(self, store: LocalArtifacts, area: str, named: Collection[str]) -> None:
+        super().__init__()
+        self._store, self._area, self._named, self.swept = store, area, named, set[str]()
+
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
+        for result in super().each(function, items, device, check):
+            yield result
+            if self.asked[-1] in TRIALS:
+                unnamed = {digest for area, digest, _ in self._store.names() if area == self._area} - {*self._named}
+                for digest in unnamed:
+                    self._store.delete(self._area, digest)
+                self.swept |= unnamed

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.number_policy import NumberPolicy
@@ -17,18 +15,17 @@ from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
-from service.learning.devices import CPU
 from service.learning.exact import lift_choice
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
-from service.learning.run import IN_SEQUENCE, R, T, Tasks, no_check
+from service.learning.run import IN_SEQUENCE, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
 from service.worker.child.data import model_store, row_blocks
 from service.worker.child.train import Executor
 from tests.learning.exact_help import random_entry
-from tests.pickled_tasks import PickledTasks
+from tests.pickled_tasks import PickledTasks, SweptTasks
 from tests.worker.sample_updates import assignment
 
 AREA, ROWS = model_area(1), 90
@@ -131,28 +128,6 @@ def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
     assert pickled.gave_arrays == {"features_of", "sums_of_block"}, "a trial gives a figure"
 
 
-class Swept(PickledTasks):
-    """After the first trial of a lift comes an erasure. stored: files of the model while lifts were tried."""
-
-    def __init__(self, store: LocalArtifacts, named: Collection[str]) -> None:
-        super().__init__()
-        self._store, self._named, self.stored = store, named, set[str]()
-
-    def each(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        device: torch.device = CPU,
-        check: Callable[[], None] = no_check,
-    ) -> Iterator[R]:
-        for result in super().each(function, items, device, check):
-            yield result
-            if self.asked[-1] == "score_elsewhere":
-                self.stored = {digest for area, digest, _ in self._store.names() if area == AREA}
-                for digest in self.stored.difference(self._named):
-                    self._store.delete(AREA, digest)
-
-
 @pytest.mark.long
 def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_are_not_missed_once_swept(
     tmp_path: Path,
@@ -161,10 +136,10 @@ def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_a
     rows, store = set(facts["rows"].values()), LocalArtifacts(tmp_path / "one" / "store")
     expected = learn(facts, IN_SEQUENCE, BATCHES, {"name": "ridge"}, None)
     named = {*rows, expected.bits, *(entry.digest for entry in expected.entries)}
-    for tasks in (PickledTasks(), swept := Swept(store, named)):
+    for tasks in (PickledTasks(), swept := SweptTasks(store, AREA, named)):
         assert bits(learn(facts, tasks, BATCHES, {"name": "ridge"}, None)) == bits(expected)
         assert {digest for area, digest, _ in store.names() if area == AREA} == named
-    assert len(swept.stored - named) == 1
+    assert len(swept.swept) == 1
 
 
 def test_features_that_take_long_are_made_in_smaller_blocks_and_of_fewer_rows(

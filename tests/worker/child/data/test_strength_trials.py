@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,17 @@ import torch
 from service.contract.enums import UpdateKind
 from service.contract.inputs import Architecture
 from service.errors import Diverged
-from service.learning.devices import CPU
 from service.learning.method_params import TrunkParams
 from service.learning.methods.constrain import strength_trials
 from service.learning.methods.constrain.strength_search import Point
 from service.learning.methods.constrain.strength_trials import Prepared
-from service.learning.run import IN_SEQUENCE, R, Run, T, Tasks, no_check
+from service.learning.run import IN_SEQUENCE, Run, Tasks
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Step, Stored
 from service.worker.child.train import Executor
 from tests.devices import beside
 from tests.learning.every_method import each
-from tests.pickled_tasks import PickledTasks
+from tests.pickled_tasks import PickledTasks, SweptTasks
 from tests.worker.child.data.test_row_blocks import AREA, BATCHES, bits, learn, stored
 from tests.worker.sample_updates import assignment
 
@@ -83,32 +82,12 @@ def test_a_search_in_other_processes_makes_the_version_of_one_process(tmp_path: 
         assert work[1] > work[0] if tried < 4 else work[1] >= work[0], "points that no search asked for are counted"
 
 
-class Swept(PickledTasks):
-    """Before the first trial comes an erasure, which sweeps what no row of the database names."""
-
-    def __init__(self, store: LocalArtifacts, named: set[str]) -> None:
-        super().__init__()
-        self._store, self._named, self.swept = store, named, set[str]()
-
-    def each(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        device: torch.device = CPU,
-        check: Callable[[], None] = no_check,
-    ) -> Iterator[R]:
-        self.swept = {digest for area, digest, _ in self._store.names() if area == AREA} - self._named
-        for digest in self.swept:
-            self._store.delete(AREA, digest)
-        return super().each(function, items, device, check)
-
-
 def test_sums_are_lent_for_the_time_of_the_trials_alone_and_are_not_missed_once_swept(tmp_path: Path) -> None:
     facts, store = facts_of(tmp_path / "one"), LocalArtifacts(tmp_path / "one" / "store")
     base = learn(facts, IN_SEQUENCE, BATCHES[:2], searching("ewc"), None)
     alone = learn(facts, IN_SEQUENCE, BATCHES[2:], searching("ewc"), base)
     named = {digest for area, digest, _ in store.names() if area == AREA}
-    for tasks in (PickledTasks(), swept := Swept(store, named)):
+    for tasks in (PickledTasks(), swept := SweptTasks(store, AREA, named)):
         assert bits(learn(facts, tasks, BATCHES[2:], searching("ewc"), base)) == bits(alone)
         assert {digest for area, digest, _ in store.names() if area == AREA} == named
     assert swept.swept
