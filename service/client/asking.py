@@ -94,6 +94,7 @@ class Asking(Handle):
         `to_frame()` and `to_csv(path)` of an answer have the columns of a frame or file that are no inputs, such as an
         id, beside it.
         """
+        await self._check_size(inputs)
         inputs, _ = opened(in_a_list(inputs))
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"

@@ -19,7 +19,7 @@ ClientError
     │   └── LiveMoved       another version is live than the caller thought: `.live_version`
     ├── Unauthorized        no key, or a wrong one
     ├── Forbidden           the key lacks the scope that the call needs
-    ├── TooLarge            the body is over the limit of the service
+    ├── TooLarge            the body, or a file before it is read, is over the limit of the service
     ├── NoRoom              no room on the disk, or the share of the model or key is used up; nothing was stored
     └── Busy                try again in a moment
 """
@@ -204,7 +204,20 @@ class Forbidden(Refused):
 
 
 class TooLarge(Refused):
-    """The body is over the limit of the service."""
+    """The body is over the limit of the service, or a file is, of which nothing was sent."""
+
+    @classmethod
+    def of_file(cls, sentence: str) -> TooLarge:
+        """Of a file that was not read."""
+        problem = Problem(
+            type="/problems/too-large",
+            title="The body is too large",
+            status=413,
+            detail=sentence,
+            errors=[],
+            request_id="",
+        )
+        return cls(problem)
 
 
 class NoRoom(Refused):

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from service.client.errors import MissingColumns
 from service.client.result import Result
+from service.client.rows.file_size import MB, check_size, size_of
 from service.client.rows.table_rows import (
     are_dicts,
     is_frame,
@@ -20,6 +21,7 @@ from service.client.rows.table_rows import (
 )
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
+from service.contract.body_limits import Limits
 from service.contract.inputs import gap_words_of, places_of
 from service.contract.resources import Model, Update
 from service.guessing.numbering import lacks_columns, missing_columns, what_is_missing, what_is_too_much
@@ -89,6 +91,13 @@ class Handle:
             await self.info()
         assert self._facts is not None
         return self._facts
+
+    async def _check_size(self, inputs: Any) -> None:
+        """Raises TooLarge for a file, or a folder of them, that is larger than a request may be."""
+        if (size := size_of(inputs)) >= MB:
+            limits = (await self._transport.call("GET", "/v1/limits", Limits)).items
+            most = next((limit.value for limit in limits if limit.name == "body"), None)
+            check_size(inputs, size, most)
 
     def _pinned(self, version: int | str | None) -> int | str:
         """The version that is asked: the live one where neither the call nor the handle names one."""

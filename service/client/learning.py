@@ -95,6 +95,7 @@ class Learning(Handle):
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
         _check_names(options.get("new_classes"))
+        await self._check_size(inputs)
         inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
         made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
@@ -262,6 +263,7 @@ class Learning(Handle):
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
+        await self._check_size(inputs)
         inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 from html import escape
 from pathlib import Path
 
 import pandas
 import pytest
 
-from service.client import Client, InvalidContent, NotFound, WrongFile
+from service.client import Client, InvalidContent, NotFound, TooLarge, WrongFile
 
 LINES = [f"{k % 2 * 30 + k % 7},{k % 10};{k % 28 + 1}.11.2026;{'Köln' if k % 2 else 'Bad, Orb'}" for k in range(60)]
 
@@ -68,6 +69,29 @@ def test_another_kind_of_file_is_told_before_it_is_sent(client: Client, tmp_path
     for call in (client.model("packed").push, client.model("packed").update, client.model("packed").predict):
         with pytest.raises(WrongFile, match=r"^x\.csv: This file is packed by gzip, and a CSV file is due"):
             call(file)
+
+
+def test_a_file_or_folder_of_two_gigabytes_is_refused_with_the_limit_unread(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "red").mkdir(parents=True)
+    file, picture = tmp_path / "x.csv", folder / "red" / "1.png"
+    file.write_text("a,label\n1,x\n")
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    for path in (file, picture):
+        os.truncate(path, 2_000_000_000)
+    monkeypatch.setattr("service.guessing.csv_records.Pieces.__iter__", lambda _: pytest.fail("the file was read"))
+    monkeypatch.setattr("service.guessing.picture_files.PictureFiles.__iter__", lambda _: pytest.fail("and this"))
+    model = client.model("too-large")
+    for call in (model.push, model.update, model.add_batch, model.predict):
+        for rows in (file, str(file), folder):
+            sentence = f"^{Path(rows).name} has 2,000.0 MB, and the service takes 67.1 MB at once .* Nothing was sent"
+            with pytest.raises(TooLarge, match=sentence) as refused:
+                call(rows)
+            assert refused.value.status == 413
+    with pytest.raises(NotFound):
+        model.info()
 
 
 def test_texts_of_numbers_in_frames_and_dicts_are_sent_as_numbers(

@@ -6,20 +6,16 @@ from service.cli.connection import limit
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
 
-MB = 1_000_000
-
 
 def check_size(file: DataFile) -> None:
     """Raises WrongUsage, with the limit, for a file that is larger than a body may be."""
-    if file.path.is_dir():
-        size = sum(part.stat().st_size for part in file.path.rglob("*") if part.is_file())
-    else:
-        size = file.path.stat().st_size
-    if size < MB:
+    from service.client import TooLarge
+    from service.client.rows import file_size
+
+    size = file_size.size_of(file.path)
+    if size < file_size.MB:
         return
-    most = limit("body")
-    if most is not None and size > most:
-        raise WrongUsage(
-            f"{file.name} has {size / MB:,.1f} MB, and the service takes {most / MB:,.1f} MB at once "
-            "(TSUIKA_MAX_BODY_BYTES). Send it in several files. Nothing was sent."
-        )
+    try:
+        file_size.check_size(file.path, size, limit("body"))
+    except TooLarge as refused:
+        raise WrongUsage(str(refused)) from None
