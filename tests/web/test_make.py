@@ -385,6 +385,9 @@ def test_a_file_of_semicolons_is_guessed_said_and_learned(person: Person, encodi
     assert person.api("POST", "/v1/models/stays/batches", body).json()["id"] == batch["id"]
 
 
+PARTED = '"1,234",x\n"2,345",y\n960,x\n'
+
+
 @pytest.mark.parametrize(
     ("content", "field", "value", "sentence"),
     [
@@ -396,6 +399,7 @@ def test_a_file_of_semicolons_is_guessed_said_and_learned(person: Person, encodi
         ),
         (GERMAN.replace(",5;", ";"), "decimal", ",", "1.100 in “preis” is 1100 if a point parts thousands"),
         (GERMAN.replace(";ja", "5;ja"), "decimal", ",", "Decimals have two signs"),
+        (f"area,rent\n{PARTED * 9}", "decimal", ".", "1,234 in “area” is 1234 if a comma parts thousands"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_chosen_there(

@@ -114,8 +114,7 @@ def look(view: View) -> Answer:
         "kind": input_of(inputs)["kind"],
     }
     form["gaps"] = as_words(looked.gaps)
-    form |= dict.fromkeys(WRITTEN, "")
-    form |= dialect.said
+    form |= {name: view.form.get(name, "") for name in WRITTEN} | dialect.said
     counts = counted(lines, label, [*looked.gaps])
     form |= _classes_of("" if measures or slip else label, counts, view.head.whole)
     doubtful = doubts({"kind": form["kind"]}, inputs)
