@@ -214,6 +214,9 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     assert '<script src="/static/htmx.min.js?' in page
     assert 'hx-trigger="every 1s, ' in page
     assert "An update is queued." in person.looks("/models/digits").text
+    first = person.looks("/").text
+    assert "One update waits for its turn." in first
+    assert "It learns now" not in first
     falls = {"phase": "training", "done": 2, "total": 9, "losses": [{"epoch": 2, "training": 0.213, "kept_back": None}]}
     with person.api.runtime.database.writing() as session:
         session.get_one(Row, update).progress = falls
