@@ -471,7 +471,8 @@ def test_what_the_service_gave_as_a_reason_is_said_in_japanese(person: Person) -
 
 def test_a_model_without_batches_or_disputes_says_so(person: Person) -> None:
     assert "No rows have come yet." in person.looks("/models/digits/batches").text
-    assert "No label is in dispute." in person.looks("/models/digits/disputes").text
+    disputes = person.looks("/models/digits/disputes").text
+    assert "No label is in dispute. A dispute opens where a batch has labels that contradict" in disputes
     missing = person.looks("/models/digits/disputes/dis_0")
     assert (missing.status_code, "There is no dispute" in missing.text) == (404, True)
 
