@@ -11,7 +11,7 @@ import pytest
 from service.app import serve
 from service.errors import ImpossibleSettings, SchemaMismatch
 from service.settings import Settings, strange
-from service.worker.parent.loop import work
+from service.worker.parent.worker_process import work
 
 
 def read(**environment: str) -> Settings:

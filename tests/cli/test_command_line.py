@@ -278,6 +278,6 @@ def test_a_worker_answers_metrics_where_it_is_told_a_port(monkeypatch: pytest.Mo
 
     monkeypatch.setenv("TSUIKA_DATA", str(tmp_path))
     monkeypatch.setattr(WarmChild, "warm", lambda child: started.append(child))
-    monkeypatch.setattr("service.worker.parent.loop.work", work)
+    monkeypatch.setattr("service.worker.parent.worker_process.work", work)
     assert [main(["work"]), main(["work", "--metrics-port", "9100"])] == [DONE, DONE]
     assert asked == [(None, ()), (9100, (answering,))]

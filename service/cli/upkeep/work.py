@@ -22,7 +22,7 @@ def run(
 
     child = WarmChild.of(settings)
     child.warm()  # it loads its libraries while this process does
-    from service.worker.parent.loop import work
+    from service.worker.parent.worker_process import work
 
     if settings.metrics_port is None:
         work(settings, child=child)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from service.contract.enums import Retention, UpdateState
@@ -27,19 +25,17 @@ from service.errors import (
     StoreAway,
     TsuikaError,
 )
-from service.learning.devices import require
 from service.registry import leases, states, updates
 from service.registry.callers.actor import WORKER, Actor, act_as
 from service.registry.rows import retention as registry
-from service.registry.sql import unopened
 from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
-from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
 from service.telemetry import logs, tracing
 from service.telemetry.tracing import Span
 from service.upkeep import gc, retention
+from service.worker.assignment import Assignment, Result
 from service.worker.parent import assign, erasure, figures
 from service.worker.parent.child_process import FINAL, WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
@@ -280,53 +276,67 @@ class Worker:
         began = time.perf_counter()
         result, published, saved = None, False, SavedTrainings(self._runtime, update)
         try:
-            with self._runtime.database.reading() as session:
-                brief = self._settings.ray is None  # what learns on a cluster cannot ask
-                assignment = assign.assignment(self._runtime, session, update, brief)
-            if assignment is not None:
-                if assignment.retention == Retention.ALL:
-                    self._lasting.add(update.model_id)
-                heartbeat = Heartbeat(self._runtime, update, self._stop)
-                history = partial(assign.history, self._runtime, assignment)
-                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved, history)
-                self._away, self._put_offs = "", 0
+            assignment, result = self._learn(update, saved)
             took = time.perf_counter() - began
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
-            if result is None:
-                finish_empty(self._runtime, update.id, update.fence)
-            elif result.lost is not None:
-                finish_lost(self._runtime, update.id, update.fence, result.lost)
-            else:
-                cost = result.report.cost
-                parts = {"queue": cost.wait_seconds, "handover": took - cost.seconds, **cost.parts}
-                base = assignment.base if assignment is not None else None
-                of_base = {shard.digest for shard in base.shards} if base is not None else ()
-                verdict = publish(self._runtime, update.id, update.fence, result.timed(parts), of_base)
-                published = verdict is not None
-        except BudgetSpent as spent:
-            finish_lost(self._runtime, update.id, update.fence, spent.detail)
-        except (Stopping, Yielding):
-            with self._runtime.database.writing() as session:
-                leases.hand_back(session, leases.owned(session, update.id, update.fence))
-        except Cancelled:
-            with self._runtime.database.writing() as session:
-                updates.cancelled(session, leases.owned(session, update.id, update.fence))
-        except StoreAway:  # no fault of the update: the attempt does not count
-            with self._runtime.database.writing() as session:
-                leases.hand_back(session, leases.owned(session, update.id, update.fence))
-            raise
-        except ClusterAway as away:
-            self._put_off(update, away)
+            published = self._finish(update, assignment, result, took)
         except LeaseLost:
             result = None  # who has it now makes the same bytes
             raise
         except Exception as error:
-            self._fail(update, error)
+            self._without_version(update, error)
         finally:
             if result is not None and not published:
                 give_up(self._runtime, update.model_id, result)
             saved.tidy()
+
+    def _learn(self, update: Update, saved: SavedTrainings) -> tuple[Assignment | None, Result | None]:
+        """Has the child learn it; None and None where nothing is left to learn."""
+        with self._runtime.database.reading() as session:
+            brief = self._settings.ray is None  # what learns on a cluster cannot ask
+            assignment = assign.assignment(self._runtime, session, update, brief)
+        if assignment is None:
+            return None, None
+        if assignment.retention == Retention.ALL:
+            self._lasting.add(update.model_id)
+        heartbeat = Heartbeat(self._runtime, update, self._stop)
+        history = partial(assign.history, self._runtime, assignment)
+        result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved, history)
+        self._away, self._put_offs = "", 0
+        return assignment, result
+
+    def _finish(self, update: Update, assignment: Assignment | None, result: Result | None, took: float) -> bool:
+        """Ends the update with what was learned; -> whether that was published. took: seconds of learning it."""
+        if assignment is None or result is None:
+            finish_empty(self._runtime, update.id, update.fence)
+            return False
+        if result.lost is not None:
+            finish_lost(self._runtime, update.id, update.fence, result.lost)
+            return False
+        cost = result.report.cost
+        parts = {"queue": cost.wait_seconds, "handover": took - cost.seconds, **cost.parts}
+        of_base = {shard.digest for shard in assignment.base.shards} if assignment.base is not None else ()
+        return publish(self._runtime, update.id, update.fence, result.timed(parts), of_base) is not None
+
+    def _without_version(self, update: Update, error: Exception) -> None:
+        """Ends, hands back or puts off an update that `error` cut short. Raises LeaseLost; and StoreAway, which is no
+        fault of the update: the attempt does not count."""
+        match error:
+            case BudgetSpent():
+                finish_lost(self._runtime, update.id, update.fence, error.detail)
+            case Cancelled():
+                with self._runtime.database.writing() as session:
+                    updates.cancelled(session, leases.owned(session, update.id, update.fence))
+            case ClusterAway():
+                self._put_off(update, error)
+            case Stopping() | Yielding() | StoreAway():
+                with self._runtime.database.writing() as session:
+                    leases.hand_back(session, leases.owned(session, update.id, update.fence))
+                if isinstance(error, StoreAway):
+                    raise error
+            case _:
+                self._fail(update, error)
 
     def _put_off(self, update: Update, away: ClusterAway) -> None:
         """Queues an update again until the cluster can take it, with growing delays. Raises LeaseLost."""
@@ -360,35 +370,3 @@ def _report(error: Exception) -> dict[str, str]:
         return {"type": f"/problems/{error.slug}", "title": error.title, "detail": error.detail}
     detail = f"{type(error).__name__}: {error}"[:2000]
     return {"type": f"/problems/{ChildFailed.slug}", "title": ChildFailed.title, "detail": detail}
-
-
-def work(
-    settings: Settings,
-    beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext,
-    child: WarmChild | None = None,
-) -> None:
-    """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile; `child`: as of `Worker`. It
-    never migrates. Raises SchemaMismatch and ImpossibleSettings."""
-    settings.check_room()
-    if settings.ray is None:
-        require(settings.device, settings.update_devices)
-    logs.set_up(settings.log_format, "work")
-    tracing.start("work")
-    for sentence in strange():
-        log.warning("%s", sentence)
-    unopened.wait(settings.database_url)
-    unopened.require(settings.database_url)
-    runtime = Runtime(settings.model_copy(update={"serving_bytes": 0}))  # nobody asks here: each is loaded as a test
-    runtime.database.require_writable()
-    stopped = threading.Event()
-    worker = Worker(runtime, stopped.set, child=child)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    with beside(runtime):
-        worker.start()
-        stopped.wait()
-        worker.stop(settings.stop_seconds * 0.6)
-    runtime.close()
-    tracing.end(settings.stop_seconds * 0.2)
-    if worker.refused is not None:
-        raise worker.refused
