@@ -179,41 +179,61 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     rule, new = policy.new_class_not_learned, measured.new_classes
     if measured.first is not None or not new:
         return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
-    total, counts = NewClass.together(new), dict[str, Figure]()
+    total = NewClass.together(new)
     if total.rows < rule.min_rows:
-        few = too_few(total.rows, f" of {listed([c.name for c in new], quote=True)}")
-        seen = f" It recognises {total.hits} of them." if total.rows else ""
-        counts = {"rows": total.rows, "classes": [c.name for c in new]}
-        counts |= {"hits": total.hits} if total.rows else {}
-        return Finding(f"{few}{seen}", evidence=False, unproven=True, figures=counts)
+        return _too_few_to_see(new, total)
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
     lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
     if lost or (limit is not None and recall < limit):
-        missed = NewClass.together(lost) if lost else total
-        names = listed([c.name for c in lost or new], quote=True)
-        one = len(lost or new) == 1
-        could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
-        recognised = f"{missed.hits:,} of {missed.rows:,} of {'its' if one else 'their'} rows are recognised{could}"
-        what = f"{names} {'was' if one else 'were'} not learned: {recognised}."
-        figures: dict[str, Figure] = {
-            "rows": missed.rows,
-            "hits": missed.hits,
-            "classes": [c.name for c in lost or new],
-        }
-        figures |= {"could": missed.yardstick_hits} if missed.yardstick_hits else {}
+        what, figures = _not_learned(lost or new)
         remedy = "Send more rows." if measured.exact else "Send more rows, or use another method, such as ridge."
         return Finding(what, recall, limit, Severity.HELD, remedy, figures=figures)
+    return _learned(new, total, limit, measured, policy)
+
+
+def _too_few_to_see(new: Sequence[NewClass], total: NewClass) -> Finding:
+    names = [c.name for c in new]
+    what = too_few(total.rows, f" of {listed(names, quote=True)}")
+    figures: dict[str, Figure] = {"rows": total.rows, "classes": names}
+    if total.rows:
+        what += f" It recognises {total.hits} of them."
+        figures["hits"] = total.hits
+    return Finding(what, evidence=False, unproven=True, figures=figures)
+
+
+def _not_learned(lost: Sequence[NewClass]) -> tuple[str, dict[str, Figure]]:
+    """The sentence that these classes were not learned, and its figures."""
+    together, names = NewClass.together(lost), [c.name for c in lost]
+    were, their = ("was", "its") if len(names) == 1 else ("were", "their")
+    figures: dict[str, Figure] = {"rows": together.rows, "hits": together.hits, "classes": names}
+    could = ""
+    if together.yardstick_hits:
+        could = f", where {together.yardstick_hits:,} could be"
+        figures["could"] = together.yardstick_hits
+    recognised = f"{together.hits:,} of {together.rows:,} of {their} rows are recognised{could}"
+    return f"{listed(names, quote=True)} {were} not learned: {recognised}.", figures
+
+
+def _learned(
+    new: Sequence[NewClass], total: NewClass, limit: float | None, measured: Measured, policy: GatePolicy
+) -> Finding:
+    """That new classes are recognised; of some there may be too few rows to judge by, or few that are recognised."""
+    least = policy.new_class_not_learned.min_rows
+    recall = total.hits / total.rows
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
-    counts = {"rows": total.rows, "hits": total.hits}
-    if open_ := [c for c in new if c.rows < rule.min_rows or not c.hits]:
-        what += f" Too few rows to judge by: {listed([f'{c.name} ({_recognised(c)})' for c in open_])}."
-        counts["few"] = [c.name for c in open_]
-    if weak := [c for c in new if c.rows >= rule.min_rows and 0 < c.hits < BARELY * c.rows]:
+    figures: dict[str, Figure] = {"rows": total.rows, "hits": total.hits}
+    unjudged = [c for c in new if c.rows < least or not c.hits]
+    if unjudged:
+        what += f" Too few rows to judge by: {listed([f'{c.name} ({_recognised(c)})' for c in unjudged])}."
+        figures["few"] = [c.name for c in unjudged]
+    weak = [c for c in new if c.rows >= least and 0 < c.hits < BARELY * c.rows]
+    if weak:
         best = None if measured.exact else NewClass.together(weak).yardstick_hits
-        counts |= {} if best is None else {"could": best}
+        if best is not None:
+            figures["could"] = best
         what += f" {raised(barely({c.name: (c.hits, c.rows) for c in weak}, best))}."
-    return Finding(what, recall, limit, unproven=bool(open_), figures=counts)
+    return Finding(what, recall, limit, unproven=bool(unjudged), figures=figures)
 
 
 def _recognised(new: NewClass) -> str:

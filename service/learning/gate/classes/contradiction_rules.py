@@ -268,16 +268,7 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
     suspected = disputed(batch, policy)
     if not suspected:
-        share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
-        if not share:
-            return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
-        most = max(share, key=lambda c: share[c])
-        evidence, (count, limit) = batch.classes[most], _agreeing(batch.classes[most], policy)
-        what = "No class is contradicted more than chance explains."
-        if share[most] > limit:
-            sure = f'Of {rows(evidence.confident)} where version {measured.live} is sure of "{most}", {count:,}'
-            what += f" {sure} {'says' if count == 1 else 'say'} otherwise: of so few that may be chance, {BY_CHANCE}"
-        return Finding(what, share[most], limit)
+        return _no_class_contradicted(batch, measured, policy)
     guilty = unexcused(batch, policy)
     name, evidence = next(iter((guilty or suspected).items()))
     agree = name not in _scattered(batch, policy)
@@ -285,22 +276,42 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     value = count / evidence.confident
     if not guilty:
         return Finding(_shifted(batch), value, limit)
-    when = "" if evidence is batch.classes.get(name) else " of the last updates"
-    toward = sorted(evidence.toward, key=lambda label: -evidence.toward[label])
-    labels = [f'"{label}"' for label in toward]
-    few = len(labels) < FEW_LABELS
-    named = labels[0] if agree else " or ".join(labels) if few else f"{len(labels)} other names"
+    pooled = evidence is not batch.classes.get(name)
+    when = " of the last updates" if pooled else ""
+    figures: dict[str, Figure] = {"pooled" if pooled else "rows": evidence.confident, "conflicts": count, "class": name}
+    labels = sorted(evidence.toward, key=lambda label: -evidence.toward[label])
+    if agree:
+        named = f'"{labels[0]}"'
+        figures["label"] = labels[0]
+    elif len(labels) < FEW_LABELS:
+        named = " or ".join(f'"{label}"' for label in labels)
+        figures["labels"] = labels
+    else:
+        named = f"{len(labels)} other names"
+        figures["labels"] = len(labels)
     what = (
         f'{count:,} of {rows(evidence.confident)}{when} say {named} where version {measured.live} is sure of "{name}".'
     )
     others = len(guilty) - 1
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
+        figures["others"] = others
     remedy = "Either the labels or the model is wrong; only a person can tell."
-    figures: dict[str, Figure] = {"pooled" if when else "rows": evidence.confident, "conflicts": count, "class": name}
-    figures |= {"label": toward[0]} if agree else {"labels": toward if few else len(toward)}
-    figures |= {"others": others} if others else {}
     return Finding(what, value, limit, Severity.HELD, remedy, figures=figures)
+
+
+def _no_class_contradicted(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
+    """That no class is; of the one that is most, how often, where that may be chance."""
+    share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
+    if not share:
+        return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
+    most = max(share, key=lambda c: share[c])
+    evidence, (count, limit) = batch.classes[most], _agreeing(batch.classes[most], policy)
+    what = "No class is contradicted more than chance explains."
+    if share[most] > limit:
+        sure = f'Of {rows(evidence.confident)} where version {measured.live} is sure of "{most}", {count:,}'
+        what += f" {sure} {'says' if count == 1 else 'say'} otherwise: of so few that may be chance, {BY_CHANCE}"
+    return Finding(what, share[most], limit)
 
 
 @silent_without(_familiar)

@@ -105,31 +105,46 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     """Rule 2: errors are far off, and one repair of all targets mends them."""
     rule, usually, repair, median = policy.wrong_unit, policy.disagrees_broadly, batch.repair, batch.median.ratio
     off = batch.mean.far_off(usually) or batch.median.far_off(usually)
-    gained = repair is not None and repair.after < rule.min_gain * median
+    usual = Finding(f"Nothing speaks for another unit. {_as_usual(batch)}", limit=rule.max_after)
+    beyond_repair = f"{_as_usual(batch)} No change of the unit would mend that."
+    if repair is None:
+        return Finding(beyond_repair, None, rule.max_after) if off else usual
+    gained = repair.after < rule.min_gain * median
     plain = gained and surprises(batch, policy) and not batch.novel  # another shop may well be 3.6 times as dear
-    slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
-    gross = gained and repair is not None and repair.slip and repair.no_shift and batch.novel >= NEW_ROWS
+    slip = repair.slip and batch.follows  # that others erred alike shows no move
+    gross = gained and repair.slip and repair.no_shift and batch.novel >= NEW_ROWS
     near = NEAR * CUT if measured.beyond else NEAR
-    large = repair is not None and _divided_by_much(repair, median, near)
-    if not off and not plain and not slip and not gross and not large:
-        return Finding(f"Nothing speaks for another unit. {_as_usual(batch)}", limit=rule.max_after)
+    large = _divided_by_much(repair, median, near)
+    if not (off or plain or slip or gross or large):
+        return usual
     limit = rule.min_gain * median
-    limit = limit if gross else min(near if large else rule.max_after * (WIDER if plain else 1.0), limit)
-    if repair is None or repair.after >= limit:
-        what = f"{_as_usual(batch)} No change of the unit would mend that."
-        return Finding(what, repair.after if repair else None, rule.max_after)
-    one, mended = batch.rows == 1, batch.rows if repair.rows is None else repair.rows
-    every = "All" if mended == batch.rows else "Nearly all"
-    many = f"{every} {batch.rows:,}" if mended > NEARLY * batch.rows else f"{mended:,} of {batch.rows:,}"
-    targets = "The target" if one else f"{many} targets"
-    wrong = repair.wrong.replace("look", "looks", 1).replace("they", "it") if one else repair.wrong
-    fit, fits = f"{'it fits' if one else 'they fit'} version {measured.live}", repair.after < rule.max_after * WIDER
-    if not fits:
-        fit = f"{'it lies' if one else 'they lie'} far nearer to what version {measured.live} expects"
-    what, remedy = f"{targets}{number.of} {wrong}: {repair.right} {fit}.", "Send the rows again in the usual unit."
+    if large and not gross:
+        limit = min(near, limit)
+    elif not gross:
+        limit = min(rule.max_after * (WIDER if plain else 1.0), limit)
+    if repair.after >= limit:
+        return Finding(beyond_repair, repair.after, rule.max_after)
+    fits = repair.after < rule.max_after * WIDER
+    mended = batch.rows if repair.rows is None else repair.rows
+    what = _in_another_unit(repair, mended, batch.rows, number, measured.live, fits)
     figures = {"rows": batch.rows, "mended" if fits else "nearer": mended}
     least = limit if gross or large else rule.max_after
+    remedy = "Send the rows again in the usual unit."
     return Finding(what, repair.after, least, Severity.REJECTED, remedy, figures=figures)
+
+
+def _in_another_unit(repair: Repair, mended: int, sent: int, number: OneNumber, live: int | None, fits: bool) -> str:
+    """What is wrong with so many of the targets that were sent, and that they fit once repaired, or lie nearer."""
+    if sent == 1:
+        targets, fit, lie = "The target", "it fits", "it lies"
+        wrong = repair.wrong.replace("look", "looks", 1).replace("they", "it")
+    else:
+        every = "All" if mended == sent else "Nearly all"
+        many = f"{every} {sent:,}" if mended > NEARLY * sent else f"{mended:,} of {sent:,}"
+        targets, fit, lie = f"{many} targets", "they fit", "they lie"
+        wrong = repair.wrong
+    repaired = f"{fit} version {live}" if fits else f"{lie} far nearer to what version {live} expects"
+    return f"{targets}{number.of} {wrong}: {repair.right} {repaired}."
 
 
 def _divided_by_much(repair: Repair, median: float, near: float) -> bool:
