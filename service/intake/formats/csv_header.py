@@ -151,25 +151,34 @@ class Header:
             for name in meant.targets:
                 self._check_other(name, "target")
             return meant.targets
-        candidates = [meant.target.named] if meant.target.named else []
-        candidates += [(name,) for name in LABELLED] if size == 1 else []
+        named = meant.target.named
+        candidates = [named] if named else []
+        if size == 1:
+            candidates += [(name,) for name in LABELLED]
         taken = {*self._places, *meant.remembered}
-        there = [names for names in candidates if all(n in self.names and n not in taken for n in names)]
-        if len(there) != 1:
-            if size > 1:
-                named = meant.target.named
-                why = f"No columns are called {listed(named)}" if named else "The model has no names for them"
-                due = f"name the {size} columns that are predicted: ?target=A&target=B."
-                raise InvalidContent.at("/target", f"Which columns are predicted? {why}; {due}")
-            free = [name for name in self.names if name not in taken]
+        free = [name for name in self.names if name not in taken]
+        there = [names for names in candidates if {*names} <= {*free}]
+        if len(there) == 1:
+            return there[0]
+        if size > 1:
+            why = f"No columns are called {listed(named)}" if named else "The model has no names for them"
+            due = f"name the {size} columns that are predicted: ?target=A&target=B."
+            raise InvalidContent.at("/target", f"Which columns are predicted? {why}; {due}")
+        raise self._which_target(candidates, there, free)
+
+    def _which_target(
+        self, candidates: Sequence[Sequence[str]], there: Sequence[Sequence[str]], free: Sequence[str]
+    ) -> InvalidContent:
+        """The question which of the columns is predicted: of those that are called as targets several are there, or
+        none is. free: columns that are no inputs"""
+        if there:
+            why = f"It may be {' or '.join(map(listed, there))}"
+        else:
             why = f"No column is called {' or '.join(map(listed, candidates))}"
             if self._places and free:
                 why += f", and {listed(free)} {'is no input' if len(free) == 1 else 'are no inputs'}"
-            if there:
-                why = f"It may be {' or '.join(map(listed, there))}"
-            sentence = f"Which column is predicted? {why}: {WHICH_TARGET()}."
-            raise InvalidContent(sentence, [("/target", sentence)], columns=free if len(free) <= CANDIDATES else [])
-        return there[0]
+        sentence = f"Which column is predicted? {why}: {WHICH_TARGET()}."
+        return InvalidContent(sentence, [("/target", sentence)], columns=[*free] if len(free) <= CANDIDATES else [])
 
     def _group(self, meant: Meant) -> str | None:
         if meant.group is not None:
