@@ -37,6 +37,7 @@ ENDED_SECONDS = 90 * 24 * 3600.0
 CHANGES = {Action.KEY_CREATED, Action.KEY_REPLACED, Action.KEY_REVOKED}
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """Later moments are beyond what times of every zone can be written as."""
+SAY_OR_REPLACE = "Say it, or name the key that is replaced."
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,10 @@ UNREAD = Keys(b"", {}, False, -1)
 def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     """-> the key and its secret. Raises InvalidContent, Conflict where the key to replace is no longer good."""
     old = _to_replace(session, order.replaces)
-    scopes = order.scopes or (list(map(KeyScope, old.scopes)) if old else None)
-    name = order.name or (old.name if old else None)
-    if scopes is None or name is None:
-        raise InvalidContent.at("/scopes" if scopes is None else "/name", "Say it, or name the key that is replaced.")
+    name, scopes = _name_and_scopes(order, old)
     if old is None and "overlap_hours" in order.model_fields_set:
         raise InvalidContent.at("/overlap_hours", "No key is replaced. Name it in `replaces`, or leave this out.")
-    names = order.models or (old.models if old and KeyScope.ADMIN not in scopes else None)
-    if names is not None and KeyScope.ADMIN in scopes:
-        raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")
-    for place, model in enumerate(order.models or ()):
-        if not model.endswith(ANY_ENDING):
-            _require_model(session, model, f"/models/{place}")
+    reached = _reached_models(session, order, old, scopes)
     expires_at = _end(session, order)
     prefix = f"{BRAND}{secrets.token_hex(6)}"
     secret = f"{prefix}_{secrets.token_urlsafe(32)}"
@@ -104,7 +97,7 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
         prefix=prefix,
         hash=hash_of(models.installation_secret(session), secret),
         scopes=sorted(set(scopes), key=list(KeyScope).index),
-        models=None if names is None else sorted(set(names)),
+        models=reached,
         rate=order.rate or (old and old.rate),
         bytes=order.bytes or (old and old.bytes),
         queued=order.queued or (old and old.queued),
@@ -235,6 +228,33 @@ def _to_replace(session: Session, key_id: str | None) -> ApiKey | None:
     if not _is_good(key, clock(session)):
         raise Conflict(f"Key {key.id} was revoked or has expired. Make a new one without `replaces`.")
     return key
+
+
+def _name_and_scopes(order: CreateKey, old: ApiKey | None) -> tuple[str, Collection[KeyScope]]:
+    """Those that are asked for, else those of the key that is replaced."""
+    name, scopes = order.name, order.scopes
+    if old is not None:
+        name, scopes = name or old.name, scopes or [KeyScope(scope) for scope in old.scopes]
+    if not scopes:
+        raise InvalidContent.at("/scopes", SAY_OR_REPLACE)
+    if not name:
+        raise InvalidContent.at("/name", SAY_OR_REPLACE)
+    return name, scopes
+
+
+def _reached_models(
+    session: Session, order: CreateKey, old: ApiKey | None, scopes: Collection[KeyScope]
+) -> list[str] | None:
+    """The models that are asked for, else those of the key that is replaced; None: all, as a key of admins does."""
+    if KeyScope.ADMIN in scopes:
+        if order.models:
+            raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")
+        return None
+    for place, model in enumerate(order.models or ()):
+        if not model.endswith(ANY_ENDING):
+            _require_model(session, model, f"/models/{place}")
+    names = order.models or (old.models if old is not None else None)
+    return None if names is None else sorted(set(names))
 
 
 def _require_model(session: Session, name: str, pointer: str) -> None:
