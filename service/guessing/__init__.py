@@ -5,7 +5,7 @@ Nothing is imported but the standard library and `contract/names`, and nothing i
 confirms it.
 
     column_facts    the cells of a column; the input of a model of such columns
-    label_column    which column is predicted
+    label_column    which column is predicted, and which are no inputs by their names
     csv_dialect     how a CSV file is written: what parts its cells, the sign of decimals, its letters
     csv_records     a CSV file, record by record, each with its line
     csv_facts       the facts of the columns of a CSV file

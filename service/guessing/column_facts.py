@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from service.contract.names import MOST_CLASSES, MOST_NAMED
+from service.guessing.column_names import NAMES_THINGS
 from service.guessing.csv_dates import DATE
 from service.guessing.csv_dialect import PLAIN, Dialect
 from service.guessing.full_width import half_width
@@ -86,11 +87,6 @@ SUMS = frozenset(
 )
 """What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
-NAMES_THINGS = re.compile(
-    r"(?:(?:^|[\W_])(?:[iI][dD]|[nN]umber|[cC]ode|No|SKU|sku)|[\W_](?:no|NO)|[nN]r|NR|[nN]ummer|"
-    r"[a-z](?:I[dD]|No|Number|Code)|番号|品番|コード)\.?$"
-)
-"""How a column is called whose numbers are names: machine_id, CustomerID, Artikelnr., zip_code; not acid or casino."""
 RISING, ROOM = 50, 4
 """From so many whole numbers on, each above the one before, of which so many times as many lie between the first and
 the last, they number rows, some of which are gone: of amounts some would come again."""
@@ -130,18 +126,26 @@ class ColumnFacts:
         """Looks at one more cell."""
         text = "" if cell is None else str(cell)
         if text in self.values:
-            self.values[text] += 1
-            self.cells += 1
-            self.characters += len(text)
-            for others in (self.no_numbers, self.no_dates):
-                if text in others:
-                    others[text] += 1
-            return
-        if cell is None or text.lower() in GAP_WORDS:
+            self._count_again(text)
+        elif cell is None:
             self.gaps += 1
-            if cell is not None:
-                self.words[text] = self.words.get(text, 0) + 1
-            return
+        elif text.lower() in GAP_WORDS:
+            self.gaps += 1
+            self.words[text] = self.words.get(text, 0) + 1
+        else:
+            self._look_at(cell, text)
+
+    def _count_again(self, text: str) -> None:
+        """Counts a cell that says what another one did."""
+        self.values[text] += 1
+        self.cells += 1
+        self.characters += len(text)
+        for others in (self.no_numbers, self.no_dates):
+            if text in others:
+                others[text] += 1
+
+    def _look_at(self, cell: Any, text: str) -> None:
+        """Looks at a cell that says what none did before, among the values that are counted."""
         self.cells += 1
         self.characters += len(text)
         if len(self.values) < COUNTED_VALUES:
@@ -205,7 +209,7 @@ class ColumnFacts:
         less than half beside so many different numbers that they are amounts."""
         words = self.words_beside
         amounts = len(self.values) - len(words) >= AMOUNTS
-        return words if amounts or sum(map(self.values.__getitem__, words)) <= FEW_CELLS * self.cells else []
+        return words if amounts or self._rows_of(words) <= FEW_CELLS * self.cells else []
 
     @property
     def words_beside(self) -> list[str]:
@@ -214,7 +218,11 @@ class ColumnFacts:
         if not 0 < len(others) <= FEW or self.cells < FEWEST_CELLS:
             return []
         plain = all(len(value.split()) <= FEW and not any(map(str.isdigit, value)) for value in others)
-        return others if plain and sum(map(self.values.__getitem__, others)) < MOSTLY * self.cells else []
+        return others if plain and self._rows_of(others) < MOSTLY * self.cells else []
+
+    def _rows_of(self, values: Sequence[str]) -> int:
+        """How many cells say one of these."""
+        return sum(self.values[value] for value in values)
 
     @property
     def slips(self) -> tuple[str, list[str]]:
@@ -222,11 +230,14 @@ class ColumnFacts:
         such as 0123 are neither."""
         if self.cells < FEWEST_CELLS or self.phrases:
             return "", []
+        most = min(FEW_CELLS * self.cells, max(FEW, SLIPPED * self.cells))
         for why, others in (("slip", self.no_numbers), ("date_slip", self.no_dates)):
-            most = min(FEW_CELLS * self.cells, max(FEW, SLIPPED * self.cells))
-            if 0 < len(others) <= SLIPS and sum(others.values()) <= most:
-                postcodes = any(value.isdigit() and not self.is_number(value) for value in self.values)
-                return ("", []) if postcodes else (why, [cell for cell in others if cell not in self.sums])
+            if not 0 < len(others) <= SLIPS or sum(others.values()) > most:
+                continue
+            if any(value.isdigit() and not self.is_number(value) for value in self.values):  # postcodes
+                return "", []
+            sums = self.sums
+            return why, [cell for cell in others if cell not in sums]
         return "", []
 
     @property
@@ -249,20 +260,30 @@ class ColumnFacts:
         """What may not be as it is guessed, a key of DOUBTS, and a cell that shows it."""
         if not self.cells:
             return None
-        if not self.no_dates and not self.dates:
+        if not self.dates and not self.no_dates:
             return "date", min(self.values, key=lambda value: (self._is_date(value), value))
-        if not self.no_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
+        marked = [value for value in self.values if not value.isdigit()]
+        if not self.numbers and not self.no_numbers and marked:
             return "number", min(marked, key=lambda value: (self.is_number(value), value))
-        for why, is_such, most in (("mixed", self.is_number, FEW), ("mixed_dates", self._is_date, 0)):
-            others = [value for value in self.values if not is_such(value)] if self.cells >= FEWEST_CELLS else []
-            rows = sum(map(self.values.__getitem__, others))
-            if len(others) > most and rows < MOSTLY * sum(self.values.values()) and not any(map(str.isdigit, others)):
-                return why, min(others)
+        if (mixed := self._mixed) is not None:
+            return mixed
         if self.is_text:
             return "text", ""
         if self._counts_rows:
             return "numbering", ""
         return ("names", f"{len(self.values):,}") if self._names_rows else None
+
+    @property
+    def _mixed(self) -> tuple[str, str] | None:
+        """That most cells are numbers, or dates, and the others none and without digits, and one of these."""
+        if self.cells < FEWEST_CELLS:
+            return None
+        most_rows = MOSTLY * sum(self.values.values())
+        for why, is_such, few in (("mixed", self.is_number, FEW), ("mixed_dates", self._is_date, 0)):
+            others = [value for value in self.values if not is_such(value)]
+            if len(others) > few and self._rows_of(others) < most_rows and not any(map(str.isdigit, others)):
+                return why, min(others)
+        return None
 
     @property
     def may_name(self) -> bool:

@@ -1,4 +1,5 @@
-"""Which column of a file or frame holds labels or targets, by its name or by what is left; and a target of numbers."""
+"""Which column of a file or frame holds labels or targets, by its name or by what is left; which are no inputs; and a
+target of numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.contract.names import LONGEST_NAME
+from service.guessing.column_names import NAMES_THINGS
 
 if TYPE_CHECKING:
     from service.guessing.column_facts import ColumnFacts
@@ -38,6 +40,16 @@ def named_label(names: Sequence[str]) -> str | None:
     """The column that is called as columns of labels are, the likeliest first."""
     by_name = {name.strip().casefold(): name for name in reversed(names)}
     return next((by_name[word] for word in LABELS if word in by_name), None)
+
+
+def strangers(names: Sequence[str]) -> list[str]:
+    """Those of the names that an id or a label has: its column is no input of numbers or texts."""
+    return [name for name in names if NAMES_THINGS.search(name) or _is_label(name)]
+
+
+def _is_label(name: str) -> bool:
+    word = name.strip().casefold()
+    return word in LABELS and word not in OF_INPUTS
 
 
 def column_aside(

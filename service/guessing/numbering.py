@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from service.contract.names import shortened
-from service.guessing.column_facts import NAMES_THINGS
-from service.guessing.label_column import LABELS, OF_INPUTS
+from service.guessing.label_column import strangers
 from service.remedies import LEAVE_OUT_ANY, LEAVE_OUT_INPUT
 
 NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
@@ -59,15 +58,6 @@ def what_is_missing(names: Sequence[str], due: int) -> str:
         first = "A column at the beginning or the end of their numbering is missing"
         return f"{first}{none}: add it, or make a model of its own for such rows."
     return "Add what is missing, or make a model of its own for such rows."
-
-
-def strangers(names: Sequence[str]) -> list[str]:
-    """Those of the names that an id or a label has: its column is no input of numbers or texts."""
-    return [
-        name
-        for name in names
-        if NAMES_THINGS.search(name) or ((word := name.strip().casefold()) in LABELS and word not in OF_INPUTS)
-    ]
 
 
 def what_is_too_much(names: Sequence[str], due: int) -> str:
