@@ -436,6 +436,9 @@ def test_a_dispute_is_settled_with_a_reason(person: Person) -> None:
     assert "/models/digits/disputes" in person.looks("/models/digits").text
     page = f"/models/digits/disputes/{dispute}"
     assert f'href="{page}"' in person.looks("/models/digits/disputes").text
+    asked = person.looks(page).text
+    [batch] = person.api.ok("GET", f"/v1{page}")["batches"]
+    assert f'Look at the rows first: <a href="/models/digits/batches/{batch}"' in asked
     wrong = person.sends(page, page, verdict="nobody", reason="x")
     assert (wrong.status_code, 'id="verdict-fault"' in wrong.text) == (422, True)
     assert person.sends(page, page, verdict="confirmed", reason="<b>since May</b>").status_code == 303
