@@ -191,8 +191,8 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
         typing.setattr("typer.prompt", lambda question, err: "to see")
         back = tsuika("rollback", "fruits")
     assert (
-        "Version 2 of fruits stops answering, and version 1 answers. Its 60 rows stay and wait. New versions will then "
-        "wait for you, until: tsuika promote fruits --auto"
+        "Version 2 of fruits stops answering, and version 1 answers. 60 rows that version 1 has not learned stay and "
+        "wait. New versions will then wait for you, until: tsuika promote fruits --auto"
     ) in back.err
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
     assert "tsuika promote fruits@2 --auto" in back.out

@@ -309,7 +309,7 @@ def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
     make_version(person.api.runtime, learned=batches[:1])
     make_version(person.api.runtime, seed=1, learned=batches)
     asked = person.looks("/models/digits/rollback").text
-    assert "Version 2 stops answering now, and version 1 answers. Its one row stays and waits." in asked
+    assert "version 1 answers. One row that version 1 has not learned stays and waits." in asked
     hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', asked))
     form = {**hidden, "reason": "<script>alert(1)</script>"}
     for _ in range(2):

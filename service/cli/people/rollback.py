@@ -55,7 +55,9 @@ def run(
 def _changes(way: WayBack) -> str:
     """What going back changes."""
     passed = f"{_passed(way.passed)} " if way.passed else ""
-    wait = f" Its {counted(way.rows, 'row stays and waits', 'rows stay and wait')}." if way.rows else ""
+    not_learned = f"that version {way.to} has not learned"
+    rows = counted(way.rows, f"row {not_learned} stays and waits", f"rows {not_learned} stay and wait")
+    wait = f" {rows}." if way.rows else ""
     answers = f"Version {way.live_version} of {way.model} stops answering, and version {way.to} answers.{wait}"
     return f"{passed}{answers} New versions will then wait for you, until: tsuika promote {way.model} --auto"
 
