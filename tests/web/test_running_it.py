@@ -190,6 +190,9 @@ def test_limits_are_those_of_the_service(admin: Person) -> None:
     limits = admin.api.ok("GET", "/v1/limits", headers={"authorization": f"Bearer {KEY}"})["items"]
     assert f"{len(limits)} limits" in page
     assert all(limit["bounds"] in page and limit["beyond"] in page for limit in limits)
+    cells = re.findall(r'<td class="n">(.*?)</td>', page)
+    assert cells.count("no limit") == sum(limit["value"] is None for limit in limits) > 0
+    assert f"{2**31:,} bytes" in cells, "a limit is said in full"
 
 
 def test_the_audit_is_paged_and_of_one_model(admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
