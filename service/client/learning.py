@@ -24,6 +24,7 @@ from service.client.rows.values import (
     are_numbers,
     columns_named,
     in_a_list,
+    labels_in_a_list,
     plain_labels,
     plain_targets,
     rows_file,
@@ -96,7 +97,7 @@ class Learning(Handle):
         """
         _check_names(options.get("new_classes"))
         await self._check_size(inputs)
-        inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
+        inputs, labels = opened(in_a_list(inputs), labels_in_a_list(labels))
         made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
             options = {**options, "target": await self._label_column(inputs, options)}
@@ -264,7 +265,7 @@ class Learning(Handle):
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
         await self._check_size(inputs)
-        inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
+        inputs, labels = opened(in_a_list(inputs), labels_in_a_list(labels))
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
         of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}

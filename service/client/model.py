@@ -17,7 +17,7 @@ from service.client.handle import Facts, given
 from service.client.learning import Learning
 from service.client.result import Result
 from service.client.rows.picture_rows import opened
-from service.client.rows.values import in_a_list, plain_labels
+from service.client.rows.values import in_a_list, labels_in_a_list, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.reports.facts import Certificate
@@ -70,7 +70,7 @@ class AsyncModel(Asking, Learning):
         versions = await self.version(first), await self.version(second)
         if inputs is None:
             return Comparison(*versions, 0, [], None, (await self.facts()).predicts)
-        inputs, labels = opened(in_a_list(inputs), in_a_list(labels))
+        inputs, labels = opened(in_a_list(inputs), labels_in_a_list(labels))
         one, other = [await self.predict(inputs, version=version.number) for version in versions]
         known = plain_labels(labels) if labels is not None else one.right({*versions[0].classes, *versions[1].classes})
         return Comparison.of(versions, (one, other), known)

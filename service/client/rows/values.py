@@ -158,6 +158,14 @@ def in_a_list(rows: Any) -> Any:
     return read
 
 
+def labels_in_a_list(labels: Any) -> Any:
+    """Labels or targets as `in_a_list` has them. Raises ValueError for a text, which is none of a row."""
+    if isinstance(labels, str):
+        named = json.dumps(labels, ensure_ascii=False)
+        raise ValueError(f"Labels are a list, one a row: [{named}]. If {named} names a column: target={named}.")
+    return in_a_list(labels)
+
+
 def several(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """Names of which one may be given as a text."""
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)

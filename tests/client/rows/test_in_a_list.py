@@ -50,6 +50,20 @@ def test_one_row_alone_is_refused_with_what_to_send(row: Any) -> None:
         Client("http://service").model("fruits").push(row, ["apple"])
 
 
+def test_a_text_in_the_place_of_labels_is_refused_with_the_option_that_names_a_column() -> None:
+    model, frame = (
+        Client("http://service").model("fruits"),
+        pandas.DataFrame({"weight": [1.5, 2.5], "kind": ["a", "b"]}),
+    )
+    for rows in (frame, VECTORS, "fruits.csv"):
+        with pytest.raises(
+            ValueError, match=r'Labels are a list, one a row: \["kind"\]. If "kind" names a column: target'
+        ):
+            model.push(rows, "kind")
+        with pytest.raises(ValueError, match="Labels are a list"):
+            model.add_batch(rows, "kind")
+
+
 def test_a_set_has_no_order_and_a_generator_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="A set has no order"):
         in_a_list({"a", "b"})
