@@ -231,7 +231,7 @@ def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -
 
 
 def test_a_price_that_is_no_number_makes_no_classes_of_prices(tmp_path: Path) -> None:
-    for third in ['"1,50"', "1502 EUR", "15O2"]:
+    for third in ["1502 EUR", "15O2"]:
         cells = [third if k == 2 else str(1500 + k) for k in range(40)]
         file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
         with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
