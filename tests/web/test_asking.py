@@ -436,7 +436,10 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
     assert said(score(a=0.9), score(a=0.9)) == "Versions 3 and 4 are equally good."
     assert "not known" in said(None, score(a=0.9))
     errors = [Errors(mae=mae, rmse=mae, r2=None, median_error=mae, bias=0, rows=9) for mae in (3.5, 2.0)]
-    assert said(*errors, kind=NUMBERS) == "Version 4 is off by 1.50 less than version 3, on average."
+    assert said(*errors, kind=NUMBERS) == (
+        "Version 4 is off by 2 on average, version 3 by 3.50. "
+        "Whether that is more than chance, these figures do not say."
+    )
     assert Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9), of_errors=True).better
     assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
     ranges = {str(start): Estimate(1.0, None, None, 9, start) for start in (472.0, 66.3)}

@@ -116,8 +116,9 @@ def sentence(one: Side, other: Side, kind: AnyKind, numbers: tuple[int, int], wo
     if judged is None:
         return words("compare.same", before=before, after=after)
     winner, loser = (after, before) if judged else (before, after)
-    size = abs(second.value - first.value)
-    values = {"winner": winner, "loser": loser, "size": amount(size), "points": f"{100 * size:.1f}"}
+    least, most = sorted((first.value, second.value))
+    points = f"{100 * (most - least):.1f}"
+    values = {"winner": winner, "loser": loser, "least": amount(least), "most": amount(most), "points": points}
     said = words(f"compare.better_{kind.name}", **values)
     if not kind.has_intervals:
         return said
