@@ -139,6 +139,7 @@ def test_values_and_limits_have_their_unit() -> None:
     assert shown(Report, "contradicts_class", 1.0) == "100.0\N{NO-BREAK SPACE}%"
     assert shown(Report, "contradicts_class", 2.89) == "–"
     assert shown(Report, "first_version", 0.01) == "p = 0.01"
+    assert shown(Report, "first_version", 0.0) == "p = less than 0.001"
     assert shown(NumberReport, "unlearnable", 0.951) == "0.951 (rank correlation)"
     assert shown(NumberReport, "contradicts_everything", 16.5) == "16.5 times"
     assert shown(NumberReport, "forgets", 0.1) == "10.0\N{NO-BREAK SPACE}%"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from service.contract.enums import Outcome, Verdict
 from service.contract.reports import AnyReport
 from service.contract.reports.facts import BY_CHANCE, Rule
@@ -55,6 +57,8 @@ def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) 
         return percent(figure) if unit == "percent" or figure <= 1 else "–"  # no share is as large: it cannot fire
     if unit == "points":
         return words("version.points", points=f"{100 * figure:.1f}".replace("-", "−"))
+    if unit == "chance":
+        figure = max(figure, sys.float_info.min)  # no chance is 0: it is less than a float can say
     return words(f"version.unit.{unit}", value=words.figure(figure, rule.limit))
 
 
