@@ -43,7 +43,7 @@ def test_a_key_is_made_with_scopes_and_models_and_its_secret_is_shown_once(admin
     assert key["expires_at"].startswith("2099-01-31T00:00:00")
     listed = admin.looks("/keys").text
     assert secret not in listed
-    assert "One key here opens something now." in listed
+    assert "One key can be used now." in listed
     for share in (
         "at most 2.5 requests a second",
         "at most 10,000,000,000 bytes of batches",
@@ -70,7 +70,7 @@ def test_the_first_key_of_a_service_that_asks_nobody_may_do_all_and_its_secret_i
     assert 'href="/sign-in"' in made.text
     assert person.looks("/keys").headers["location"] == "/sign-in?next=%2Fkeys"
     person.sends("/sign-in", "/sign-in", key=secret)
-    assert "One key here opens something now." in person.looks("/keys").text
+    assert "One key can be used now." in person.looks("/keys").text
 
 
 def test_the_key_of_the_settings_makes_one_that_may_do_all_and_opens_nothing_after(admin: Person) -> None:

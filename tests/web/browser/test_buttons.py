@@ -62,7 +62,7 @@ def test_keys_are_made_and_revoked(
         there["cancel"] = f"/updates/{waits}/cancel"
         page = open_page(f"{server.url}/keys")
         check_everywhere(open_page, axe, server.url, there)
-        page.fill("#name", "<b>me</b>")
+        page.fill("#name", "<b>me</b> " + "of the shop " * 8)
         page.keyboard.press("Enter")
         page.wait_for_selector("[role=status] code")
         secret = page.inner_text("[role=status] code")
@@ -73,6 +73,7 @@ def test_keys_are_made_and_revoked(
         page.wait_for_selector("h1:has-text('Models')")
         page.goto(f"{server.url}/keys")
         assert secret not in page.content()
+        assert page.evaluate("document.querySelector('[href$=revoke]').getBoundingClientRect().right") <= 1280
         page.fill("#name", "the till")
         page.focus("#scope-learn")
         page.keyboard.press("Space")
