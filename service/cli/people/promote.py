@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
@@ -13,6 +13,9 @@ from service.cli.options import Json, Reason, reason_of
 from service.cli.output import print_result
 from service.learning.wording import counted
 from service.remedies import Door, worded
+
+if TYPE_CHECKING:
+    from service.contract.version_resources import Deployment
 
 
 def run(
@@ -38,21 +41,26 @@ def run(
         done = None if stays else remote.promote(number, reason_of(reason), if_live=if_live)
         if auto:
             info = remote.configure(promotion="auto")
+    members = {"model": model, "version": number, "left_out": []} if done is None else done.model_dump(mode="json")
+    lines = _lines(model, number, auto, info.promotion, done)
+    print_result("promote", members | {"promotion": info.promotion}, lines, as_json)
+    return DONE
+
+
+def _lines(model: str, number: int, auto: bool, promotion: str, done: Deployment | None) -> list[str]:
+    """What is said of a promotion, or, where `done` is None, of later ones alone."""
     later = "New versions go live by themselves once they pass every check."
-    lines = [f"● {later}", f"  Version {number} stays live."] if stays else [f"● Live: version {number}."]
-    others = [batch for batch in done.waiting if batch not in done.left_out] if done is not None else []
-    if done is not None and others:
+    if done is None:
+        return [f"● {later}", f"  Version {number} stays live."]
+    lines = [f"● Live: version {number}."]
+    if any(batch not in done.left_out for batch in done.waiting):
         lines.append(f"  {worded(done.note, Door.TERMINAL, model)}")
-    if done is not None and done.left_out and not others:
+    elif done.left_out:
         lacks, (waits, them) = done.left_out, ("waits", "it") if len(done.left_out) == 1 else ("wait", "them")
         lines.append(f"  It lacks {counted(len(lacks), 'batch', 'batches')}, which {waits}: {', '.join(lacks)}")
         lines.append(f"  Have {them} learned: tsuika learn {model} {' '.join(lacks)}")
-    if auto and not stays:
+    if auto:
         lines.append(f"  {later}")
-    elif not auto and info.promotion == "manual":
+    elif promotion == "manual":
         lines.append(f"  New versions wait until you promote them. To let them go live: tsuika promote {model} --auto")
-    if not stays:
-        lines.append(f"  Undo: tsuika rollback {model}")
-    members = {"model": model, "version": number, "left_out": []} if done is None else done.model_dump(mode="json")
-    print_result("promote", members | {"promotion": info.promotion}, lines, as_json)
-    return DONE
+    return [*lines, f"  Undo: tsuika rollback {model}"]
