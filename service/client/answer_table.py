@@ -75,16 +75,22 @@ class AnswerTable(BaseModel):
         number."""
         beside = self._beside()
         numbers, named = self._answer.kind == "number", named_label(beside.names)
-        due = [*self._called] if {*self._called} <= {*beside.names} else []
-        due = due or ([named] if named is not None else [] if numbers else [*beside.names][:1])
-        if beside.rows is None or not due or (named is None and not numbers and len(beside.names) > 1):
+        due = self._columns_of_targets(beside.names) if numbers else _columns_of_labels(beside.names)
+        if beside.rows is None or not due:
             return None
         at = [beside.names.index(name) for name in due]
         rows = plain_labels([[row[k] for k in at] if len(at) > 1 else row[at[0]] for row in beside.rows])
-        if not numbers:
-            labels = [str(row).strip() or None if isinstance(row, str) else row for row in rows]
-            return labels if named is not None or {*labels} <= {*classes, None} else None
-        return [_numbers(row, k, due, beside.dialect) for k, row in enumerate(rows)]
+        if numbers:
+            return [_numbers(row, k, due, beside.dialect) for k, row in enumerate(rows)]
+        labels = [str(row).strip() or None if isinstance(row, str) else row for row in rows]
+        return labels if named is not None or {*labels} <= {*classes, None} else None
+
+    def _columns_of_targets(self, names: Sequence[str]) -> list[str]:
+        """Those that are called as the numbers that are predicted, else the one that is called as labels are."""
+        if self._called and {*self._called} <= {*names}:
+            return [*self._called]
+        named = named_label(names)
+        return [] if named is None else [named]
 
     @property
     def _answer(self) -> AnyPredictions:
@@ -185,6 +191,14 @@ def write_csv(file: TextIO, answers: Sequence[AnyPredictions], beside: Beside, c
             str(cell).replace(".", beside.dialect.decimal) if isinstance(cell, float) else csv_cell(cell)
             for cell in cells
         )
+
+
+def _columns_of_labels(names: Sequence[str]) -> list[str]:
+    """The one that is called as labels are, else the only one."""
+    named = named_label(names)
+    if named is not None:
+        return [named]
+    return [*names] if len(names) == 1 else []
 
 
 def _numbers(said: Any, row: int, names: Sequence[str], dialect: Dialect) -> Any:
