@@ -96,8 +96,11 @@ def scaled(folder: Path, postgres: PostgresServer, s3: S3Server, workers: int = 
     return environment
 
 
-def opened(request: pytest.FixtureRequest, folder: Path, workers: int = 0, **settings: Any) -> Environment:
-    """The environment that the parameter of a fixture names; scaled it has two workers in any case."""
+def opened(
+    request: pytest.FixtureRequest, folder: Path, workers: int = 0, scaled_workers: int = 2, **settings: Any
+) -> Environment:
+    """The environment that the parameter of a fixture names, with so many workers; scaled it has `scaled_workers`."""
     if request.param == "embedded":
         return embedded(folder, workers, migrated=request.getfixturevalue("migrated"), **settings)
-    return scaled(folder, request.getfixturevalue("postgres"), request.getfixturevalue("s3"), **settings)
+    servers = request.getfixturevalue("postgres"), request.getfixturevalue("s3")
+    return scaled(folder, *servers, workers=scaled_workers, **settings)

@@ -13,7 +13,7 @@ import pytest
 
 from service.storage.artifacts import SHARDS
 from service.storage.opening import open_store
-from tests.acceptance.environments import Environment, embedded, scaled
+from tests.acceptance.environments import Environment, opened
 from tests.acceptance.service import Caller, blobs, gone, history, until
 from tests.running import ROOT, environment
 
@@ -27,11 +27,7 @@ KILLED = -signal.SIGKILL
 def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """Two services, whose workers come and go; or one alone."""
     folder, settings = tmp_path_factory.mktemp("points"), {"lease_seconds": 1.0, "max_attempts": 20}
-    if request.param == "embedded":
-        replicas = embedded(folder, migrated=request.getfixturevalue("migrated"), **settings)
-    else:
-        servers = request.getfixturevalue("postgres"), request.getfixturevalue("s3")
-        replicas = scaled(folder, *servers, workers=0, **settings)
+    replicas = opened(request, folder, scaled_workers=0, **settings)
     yield replicas
     replicas.stop()
 

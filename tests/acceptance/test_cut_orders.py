@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.storage.opening import open_store
-from tests.acceptance.environments import BOTH, Environment, embedded, scaled
+from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, until
 from tests.acceptance.test_crash_points import KILLED
 
@@ -61,11 +61,7 @@ ORDERS: list[Callable[[Caller, str, Caller], Order]] = [correction, merge, versi
 def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
     """Services whose workers come and go."""
     settings = {"lease_seconds": 1.0, "max_attempts": 20, "worker": False}
-    if request.param == "embedded":
-        replicas = embedded(tmp_path, migrated=request.getfixturevalue("migrated"), **settings)
-    else:
-        servers = request.getfixturevalue("postgres"), request.getfixturevalue("s3")
-        replicas = scaled(tmp_path, *servers, workers=0, **settings)
+    replicas = opened(request, tmp_path, scaled_workers=0, **settings)
     yield replicas
     replicas.stop()
 

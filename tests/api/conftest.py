@@ -17,6 +17,7 @@ from service.api.reader.process import Reader
 from service.runtime import Runtime
 from service.server.dispatch import Dispatcher
 from service.settings import Settings
+from tests.making import make_version
 
 MakeApi = Callable[..., "Api"]
 THREADS = ("watcher", "inference", "loader", "swapper")
@@ -117,6 +118,13 @@ def api(make_api: MakeApi) -> Api:
     """An application with a model "digits" of three numbers a row."""
     api = make_api()
     api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
+    return api
+
+
+@pytest.fixture
+def answering(api: Api) -> Api:
+    """The same with a version of three classes, whose names are not in order."""
+    make_version(api.runtime, classes=["c", "a", "b"])
     return api
 
 

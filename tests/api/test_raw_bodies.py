@@ -31,12 +31,6 @@ NamesAndScores = tuple[list[str], list[float]]
 
 
 @pytest.fixture
-def answering(api: Api) -> Api:
-    make_version(api.runtime, classes=["c", "a", "b"])
-    return api
-
-
-@pytest.fixture
 def images(make_api: MakeApi) -> Api:
     api = make_api()
     api.ok("POST", "/v1/models", {"name": "faces", "input": SPEC.model_dump()})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.runtime import Runtime
+from service.serving.batcher import Batcher
 from service.settings import Settings
 
 
@@ -19,3 +20,10 @@ def runtime(migrated: Path, tmp_path: Path) -> Iterator[Runtime]:
     runtime = Runtime(settings)
     yield runtime
     runtime.close()
+
+
+@pytest.fixture
+def batcher() -> Iterator[Batcher]:
+    made = Batcher(1.0)
+    yield made
+    made.close()

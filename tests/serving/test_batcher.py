@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,13 +61,6 @@ def rows(n: int, seed: int = 0) -> Array:
 
 def close(answer: Probabilities, predictor: Predictor, asked: Array) -> bool:
     return np.allclose(answer.values, predictor.answer(asked).values, atol=1e-6)
-
-
-@pytest.fixture
-def batcher() -> Iterator[Batcher]:
-    made = Batcher(1.0)
-    yield made
-    made.close()
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

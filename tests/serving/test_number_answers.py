@@ -173,13 +173,6 @@ def test_a_row_with_a_new_value_has_the_interval_of_such_rows(batcher: Batcher) 
     assert (np.diff(other.intervals[:, 0])[:, 0] == 200 * 64).tolist() == [True, False]
 
 
-@pytest.fixture
-def batcher() -> Any:
-    made = Batcher(1.0)
-    yield made
-    made.close()
-
-
 def test_questions_of_several_levels_pass_together(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
     version = loaded(CHANGE)
     levels = [0.9, 0.8, 0.9, 0.55]

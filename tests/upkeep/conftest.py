@@ -11,6 +11,11 @@ from service.runtime import Runtime
 from service.settings import Settings
 
 
+def stored(runtime: Runtime) -> set[tuple[str, str]]:
+    """Area and digest of all that is in the store."""
+    return {(area, digest) for area, digest, _ in runtime.store.names()}
+
+
 @pytest.fixture
 def runtime(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Runtime]:
     """Unreferenced bytes may go once they are 100 s old."""

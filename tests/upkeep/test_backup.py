@@ -36,6 +36,7 @@ from tests.making import make_model, make_version
 from tests.registry.facts import arrival
 from tests.registry.old_store import Store
 from tests.updating import make_rows
+from tests.upkeep.conftest import stored
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
@@ -101,10 +102,6 @@ def answers(runtime: Runtime, secret: str = "", width: int = 3) -> list[Any]:
         return [api.ok("POST", f"/v1/models/digits/versions/{number}/predictions", ask, **sent) for number in (1, 2)]
     finally:
         api.close()
-
-
-def stored(runtime: Runtime) -> set[tuple[str, str]]:
-    return {(area, digest) for area, digest, _ in runtime.store.names()}
 
 
 @pytest.fixture(params=["file", pytest.param("server", marks=[pytest.mark.postgres, pytest.mark.s3])])

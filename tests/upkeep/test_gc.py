@@ -23,6 +23,7 @@ from service.upkeep import gc
 from service.upkeep.named_files import Name, named, named_files
 from tests.postgres import PostgresServer
 from tests.registry.facts import arrival, learn, made, model
+from tests.upkeep.conftest import stored
 
 OLD = 1000.0
 """Seconds: long before the grace."""
@@ -34,10 +35,6 @@ def aged(runtime: Runtime, seconds: float = OLD) -> None:
     for path in runtime.settings.store_folder.rglob("*"):
         if path.is_file():
             os.utime(path, (at, at))
-
-
-def stored(runtime: Runtime) -> set[tuple[str, str]]:
-    return {(area, digest) for area, digest, _ in runtime.store.names()}
 
 
 class Facts:

@@ -27,11 +27,8 @@ from service.worker.parent.publish import publish
 from service.worker.parent.saved_trainings import SavedTrainings
 from tests.learning.exact_help import entry_of as rows_of
 from tests.registry.facts import arrival, model
+from tests.upkeep.conftest import stored
 from tests.worker.sample_updates import SPACE, claimed, store_batch
-
-
-def stored(runtime: Runtime) -> set[Name]:
-    return {(area, digest) for area, digest, _ in runtime.store.names()}
 
 
 def named_now(runtime: Runtime) -> set[Name]:

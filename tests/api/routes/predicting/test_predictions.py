@@ -23,12 +23,6 @@ from tests.making import make_model, make_version
 PATH = "/v1/models/digits/predictions"
 
 
-@pytest.fixture
-def answering(api: Api) -> Api:
-    make_version(api.runtime, classes=["c", "a", "b"])
-    return api
-
-
 def test_get_post_and_named_versions_say_the_same(answering: Api) -> None:
     answers = [
         answering("POST", PATH, {"inputs": [[1, 2, 3]], "top": 3}),
