@@ -27,12 +27,12 @@ def slip_notes(new: NewValues) -> list[str]:
         for of in values
         if of.rows == 1 and of.value.casefold().rstrip(": ") in SUMS
     ]
-    like = [
-        (column, value, known)
-        for column, values in new.items()
-        for value in values
-        if (known := next((near for near in value.near if _may_be(value.value, near)), None)) is not None
-    ]
+    like = []
+    for column, values in new.items():
+        for value in values:
+            known = next((near for near in value.near if _may_be(value.value, near)), None)
+            if known is not None:
+                like.append((column, value, known))
     like.sort(key=lambda one: (one[1].value.casefold() != one[2].casefold(), one[1].rows))
     notes = [f'"{said}" of {column} is new, in one row: is that row a sum of others?' for column, said in sums[:NAMED]]
     notes += [

@@ -198,10 +198,14 @@ def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: LiftR
         raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
     parts = of_kinds(parts_of(space.network), FROZEN)
     before = base.learned if base is not None else {}
-    learned = {
-        part: fitted if part == "scale" else decided if kind_of(part) == "lift" else before.get(part, frozenset())
-        for part in parts
-    }
+    learned = {}
+    for part in parts:
+        if part == "scale":
+            learned[part] = fitted
+        elif kind_of(part) == "lift":
+            learned[part] = decided
+        else:
+            learned[part] = before.get(part, frozenset())
     lifts = space.network.layout.lifts
     notes = (_changed(base.layout.lifts, lifts),) if base is not None and base.layout.lifts != lifts else ()
     return FrozenFeatures(space, parts, learned, rows, decision.named, details=details, notes=notes)

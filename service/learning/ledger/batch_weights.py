@@ -55,8 +55,16 @@ class BatchWeights:
         ordered = sorted(set(batches))
         if not named and not left_out:
             return tuple(zip(ordered, repeat(1.0)))
-        weighed = ((batch, 0.0 if batch in left_out else self.of(source(batch)) if named else 1.0) for batch in ordered)
-        return tuple((batch, weight) for batch, weight in weighed if weight or self.decay < 1)
+        weighed = []
+        for batch in ordered:
+            weight = 1.0
+            if batch in left_out:
+                weight = 0.0
+            elif named:
+                weight = self.of(source(batch))
+            if weight or self.decay < 1:
+                weighed.append((batch, weight))
+        return tuple(weighed)
 
     def sentence(self) -> str:
         aged = [f"a batch counts {self.decay:g} times as much with every later one"] if self.decay < 1 else []

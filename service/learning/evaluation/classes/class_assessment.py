@@ -241,21 +241,23 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
     few, few_margins = assessment.policy.worst_class.min_rows, assessment.policy.slow_loss.min_margins
     now, gained, right = settings_lost(assessment), own_gained(assessment), candidate.right(rows)
     was = assessment.past.correctness[-1][1].settings if assessment.past.correctness else {}
-    compared = [
-        Since(
-            number,
-            *then.against(candidate, rows, few, few_margins, places),
-            _more(now, then.settings),
-            Since(number, *then.against(base, rows, few, few_margins, places), _more(was, then.settings))
-            if base
-            else None,
-            gained - then.gained,
-            tuple(name for name in assessment.old if name not in then.classes),
-            Paired.of(then.right[places[1]], right[places[0]]),
+    compared = []
+    for number, then in assessment.past.correctness:
+        places = then.places(rows)
+        of_base = None
+        if base:
+            of_base = Since(number, *then.against(base, rows, few, few_margins, places), _more(was, then.settings))
+        compared.append(
+            Since(
+                number,
+                *then.against(candidate, rows, few, few_margins, places),
+                _more(now, then.settings),
+                of_base,
+                gained - then.gained,
+                tuple(name for name in assessment.old if name not in then.classes),
+                Paired.of(then.right[places[1]], right[places[0]]),
+            )
         )
-        for number, then in assessment.past.correctness
-        for places in (then.places(rows),)
-    ]
     if assessment.policy.trusted == "recent":
         compared = [replace(s, classes={}, margins={}) for s in compared]
     return tuple(s for s in compared if s.paired.rows >= least)

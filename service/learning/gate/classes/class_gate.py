@@ -45,7 +45,11 @@ def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     """Applies every rule; the first that fires at the highest severity gives the verdict."""
     findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
     meant = contradiction_rules.on_purpose(measured.contradiction, policy)
-    changed = (_expected if meant else _unexplained) if measured.relabels else _may_be_meant if meant else None
+    changed = None
+    if measured.relabels:
+        changed = _expected if meant else _unexplained
+    elif meant:
+        changed = _may_be_meant
     if changed is not None:
         findings |= {key: changed(finding) for key, finding in findings.items() if key[0] in RELABELS}
     if findings[RENAMES].fires or contradiction_rules.one_class(measured.contradiction, policy):

@@ -56,10 +56,12 @@ class Probe:
 
     def flagged(self) -> list[Tensor]:
         """Units beyond the limit of each layer, the most drifted first; none where it is not worth it."""
-        return [
-            (order := d.argsort(descending=True, stable=True))[d[order] > (sigma if self.worth else torch.inf)]
-            for d, sigma in zip(self.drifts, self.sigmas, strict=True)
-        ]
+        flagged = []
+        for drifts, sigma in zip(self.drifts, self.sigmas, strict=True):
+            most_first = drifts.argsort(descending=True, stable=True)
+            limit = sigma if self.worth else torch.inf
+            flagged.append(most_first[drifts[most_first] > limit])
+        return flagged
 
     def chosen(self, layers: Sequence[GrowableLayer], through: bool) -> list[Tensor]:
         """The most drifted of the flagged units, at most 32 a layer, filters in fours. `through`: each layer above gets
