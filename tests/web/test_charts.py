@@ -124,6 +124,23 @@ def test_labels_at_the_edge_stand_above_the_names_of_versions_and_apart() -> Non
         assert min(b - a for a, b in pairwise(sorted(places))) >= 14
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("size", [1.0, 1e5, 1e8])
+def test_labels_and_values_of_a_line_are_not_cut(size: float, language: str) -> None:
+    steps = [
+        Step(1, Mark.WENT_LIVE, None, Estimate(1.43 * size, None, None, 300)),
+        Step(2, Mark.LIVE, Estimate(1.33 * size, None, None, 300), beside=Estimate(1.40599 * size, None, None, 300)),
+    ]
+    drawn = history(History(steps, [], amount, ("error", "own", "yardstick"), Words(language)))
+    for picture in re.findall(r"<svg.*?</svg>", drawn):
+        root = ElementTree.fromstring(picture)
+        width = float(root.attrib["viewBox"].split()[2])
+        for element in (e for e in root.iter("text") if e.get("text-anchor") != "middle"):
+            signs = sum(12 if east_asian_width(sign) in "WF" else 7.4 for sign in element.text or "")
+            x = float(element.attrib["x"])
+            assert (x + signs <= width) if element.get("text-anchor") == "start" else (x >= signs), element.text
+
+
 def test_a_rejected_version_does_not_stretch_the_scale() -> None:
     marked = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', history(of(steps())))
     assert "10\N{NO-BREAK SPACE}%" not in marked

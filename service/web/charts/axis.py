@@ -78,6 +78,11 @@ def _room(sign: str) -> float:
     return 1.75 if sign in BROAD else 1.25 if sign.isupper() else 1.0
 
 
+def length(name: str) -> int:
+    """About how far a text of a chart goes, in units of the picture; one in bold letters of a broad font, too."""
+    return math.ceil(sum(12 if east_asian_width(sign) in "WF" else 7.7 for sign in name))
+
+
 def line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
 

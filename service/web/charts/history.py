@@ -6,15 +6,15 @@ A wide picture, and one of the latest versions for narrow screens; style.css sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
 
 from markupsafe import Markup
 
 from service.contract.figures import amount
-from service.web.charts.axis import Axis, bar, cross, dot, grid, line, path, svg, text, ticks
+from service.web.charts.axis import Axis, bar, cross, dot, grid, length, line, path, svg, text, ticks
 from service.web.reports.estimates import Estimate
 from service.web.words import Words, round_percent
 
@@ -77,6 +77,8 @@ HEIGHT, TOP, BOTTOM = 250, 22, 206
 BARS, BARS_ABOVE, BARS_WIDTH = 48, 28, 14
 """Height of the bars of what was forgotten, the room between them and the line, and how wide a bar is at most."""
 WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 250, 6)
+TICK_GAP, LABEL_GAP = 12, 14
+"""Room between the lines and the values at their left, and what they are at their right."""
 NOTE_WIDTH = 56
 """Room that the note below a version takes."""
 LABEL_HEIGHT, NOTE_HEIGHT = 16, 14
@@ -127,11 +129,12 @@ def describe(of: History) -> str:
 
 def _picture(of: History, frame: _Frame) -> Markup:
     steps = of.steps[-frame.most :]
-    values = _scale(steps, of.of_error)
+    values, show = _scale(steps, of.of_error), amount if of.of_error else round_percent
+    is_narrow, frame = frame is NARROW, _fitted(of, steps, frame, map(show, values))
     up = Axis(values[0], values[-1], BOTTOM, TOP)
     along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
     x = {step.number: along.at(place) for place, step in enumerate(steps)}
-    elements = grid(up, values, frame.left, frame.right, amount if of.of_error else round_percent)
+    elements = grid(up, values, frame.left, frame.right, show)
     if len(steps) < len(of.steps):
         elements.append(text("note", frame.left, 12, of.words("chart.from_version", version=steps[0].number)))
     beside = [(x[s.number], s.beside, s.mark) for s in steps if s.beside and s.mark is not Mark.REJECTED]
@@ -154,9 +157,17 @@ def _picture(of: History, frame: _Frame) -> Markup:
             kind = {Mark.HELD: "note warn", Mark.REJECTED: "note bad"}.get(step.mark, "note")
             elements.append(text(kind, x[step.number], foot + 36, of.words(f"chart.note.{step.mark}"), "middle"))
     elements += _labels(of, steps, frame, up)
-    if frame is NARROW:
+    if is_narrow:
         return svg(elements, frame.width, height, kind="small")
     return svg(elements, frame.width, height, of.words(f"chart.{of.names[0]}_title"), describe(of))
+
+
+def _fitted(of: History, steps: Sequence[Step], frame: _Frame, values: Iterable[str]) -> _Frame:
+    """As much narrower as long values at the left and long labels at the right need."""
+    said = [_label(of, name, of_last[0]) for name, of_last in zip(of.names, _last(steps), strict=False) if of_last]
+    left = max(frame.left, TICK_GAP + max(map(length, values)))
+    right = min(frame.right, frame.width - LABEL_GAP - max(map(length, said), default=0))
+    return replace(frame, left=left, right=max(right, left + NOTE_WIDTH))
 
 
 def _name(step: Step) -> str:
@@ -222,7 +233,7 @@ def _bars(of: History, steps: Sequence[Step], x: dict[int, float], frame: _Frame
         kind = "bar held" if step.mark is Mark.HELD else "bar"
         bars.append(bar(kind, x[step.number] - width / 2, up.at(share), width, up.at(0.0)))
     if judged:
-        label, y, (step, share) = frame.right + 14, BOTTOM + BARS_ABOVE + 8, judged[-1]
+        label, y, (step, share) = frame.right + LABEL_GAP, BOTTOM + BARS_ABOVE + 8, judged[-1]
         bars.append(text("lab beside", label, y, of.words("chart.forgotten")))
         bars.append(text("tick", label, y + LABEL_HEIGHT, of.lost(share)))
         if step is not steps[-1]:
@@ -247,13 +258,9 @@ def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) ->
 def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
     """What the lines are, at the right end, with their last values, and the version where it is not the last; apart by
     a line's height at least, and above the names of versions."""
-    last = [
-        next(((e, s.number) for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
-        for choose in CHOICES
-    ]
     places = [
         (up.at(shown[0].value), kind, name, *shown)
-        for shown, kind, name in zip(last, KINDS, of.names, strict=False)
+        for shown, kind, name in zip(_last(steps), KINDS, of.names, strict=False)
         if shown
     ]
     places.sort(key=lambda place: place[0])
@@ -267,11 +274,22 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
         below = at[place] - LABEL_HEIGHT
     labels = []
     for y, height, (_, kind, name, estimate, version) in zip(at, heights, places, strict=True):
-        label = of.words(f"chart.{name}", value=of.show(estimate.value))
-        labels.append(text(f"lab {kind}", frame.right + 14, y, label))
+        labels.append(text(f"lab {kind}", frame.right + LABEL_GAP, y, _label(of, name, estimate)))
         if height:
-            labels.append(text("note", frame.right + 14, y + height, of.words("version.path", version=version)))
+            labels.append(text("note", frame.right + LABEL_GAP, y + height, of.words("version.path", version=version)))
     return labels
+
+
+def _last(steps: Sequence[Step]) -> list[tuple[Estimate, int] | None]:
+    """The last value of each line and its version; rejected ones are passed over."""
+    return [
+        next(((e, s.number) for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
+        for choose in CHOICES
+    ]
+
+
+def _label(of: History, name: str, estimate: Estimate) -> str:
+    return of.words(f"chart.{name}", value=of.show(estimate.value))
 
 
 KINDS = ("old", "new", "beside")
