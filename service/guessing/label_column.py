@@ -62,18 +62,25 @@ def column_aside(
     the rows, or known classes in the last column. None where that is no column, or more than one.
     """
     names = [*facts]
-    stems = [name.rstrip("0123456789") for name in names]
-    odd = [name for name, stem in zip(names, stems, strict=True) if stems.count(stem) == 1]
     named = called[0] if len(called) == 1 and called[0] in names else named_label(names)
     counts = [name for name, fact in facts.items() if (fact.numbers if texts else fact.doubt == ("numbering", ""))]
     last = set(map(str.casefold, facts[names[-1]].values))
     known = names[-1:] if classes and last <= set(map(str.casefold, classes)) else []
-    if not texts and len(names) > 2 and len(odd) == 1 and len({*stems}) == 2:
+    if not texts and (odd := _without_numbering(names)):
         candidates = odd
+    elif named is not None:
+        candidates = [named]
     else:
-        candidates = [named] if named is not None else list(dict.fromkeys(counts + known))
+        candidates = list(dict.fromkeys(counts + known))
     if len(candidates) != 1:
         return None, False
     aside = candidates[0]
     last_of_numbers = not classes and aside == names[-1] and candidates != counts
     return aside, aside == named or candidates == known or last_of_numbers
+
+
+def _without_numbering(names: Sequence[str]) -> list[str]:
+    """The one name that is not numbered as all others are; none where there is no such one."""
+    stems = [name.rstrip("0123456789") for name in names]
+    odd = [name for name, stem in zip(names, stems, strict=True) if stems.count(stem) == 1]
+    return odd if len(names) > 2 and len(odd) == 1 and len({*stems}) == 2 else []
