@@ -38,10 +38,12 @@ class Pieces:
 def records_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[tuple[int, list[str], int]]:
     """-> the line on which a record begins, counted from 1, its cells, and its characters; blank lines are passed over.
 
-    Raises Unguessable for bytes of another encoding, NUL, quotes that do not fit, and records over the limit.
+    Raises Unguessable for bytes of another encoding, NUL, quotes that do not fit, records over the limit, and a header
+    that comes again.
     """
     lines = _Lines(pieces, dialect)
     reader = csv.reader(lines.each(), delimiter=dialect.delimiter, strict=True, skipinitialspace=True)
+    header: list[str] = []
     while True:
         begins = lines.begins = reader.line_num + 1
         lines.length = 0
@@ -52,6 +54,9 @@ def records_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[tu
         except csv.Error as error:
             raise _fault(begins, str(error), MARKS[dialect.delimiter]) from None
         if cells:
+            if cells == header and len(cells) > 1:  # a single name may be a value as well
+                raise Unguessable("header_again", line=begins)
+            header = header or cells
             yield begins, cells, lines.length
 
 

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 ENDINGS = (".png", ".jpg", ".jpeg")
+OTHER_ENDINGS = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".tif", ".tiff", ".webp")
+"""Of pictures that the service does not take: left out without a word, all of a class might be lost."""
 BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 """First bytes of the image files that the service takes -> their name in a request."""
 MOST_BYTES = 64 * 2**20
@@ -31,12 +33,17 @@ class PictureFiles:
 
     @classmethod
     def below(cls, path: Path) -> PictureFiles:
-        """Hidden files are passed over. Raises ValueError where there are none, or some stand in folders and others
-        outside of them."""
+        """Hidden files are passed over. Raises ValueError where there are none, others are pictures of another kind, or
+        some stand in folders and others outside of them."""
         try:
-            names = _names(path)
+            names, others = _names(path)
         except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as broken:
             raise ValueError(f"{path.name} is no zip file that can be read: {broken}.") from None
+        if others:
+            raise ValueError(
+                f"{path.name} holds pictures of other kinds than PNG and JPEG, such as {others[0]}. Save each as PNG, "
+                "or take it out."
+            )
         if not names:
             raise ValueError(f"{path.name} holds no PNG and no JPEG files.")
         if len({len(name.parts) > 1 for name in names}) > 1:
@@ -58,7 +65,7 @@ class PictureFiles:
                     yield _picture(name, file)
             return
         with zipfile.ZipFile(self.path) as archive:
-            entries = {PurePosixPath(entry.filename): entry for entry in archive.infolist()}  # "./cats/1.png", too
+            entries = _entries(archive)
             for name in self.names:
                 try:
                     with archive.open(entries[name]) as file:
@@ -82,12 +89,24 @@ def _picture(name: PurePosixPath, file: IO[bytes]) -> bytes:
     return data
 
 
-def _names(path: Path) -> list[PurePosixPath]:
+def _names(path: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """-> files that are called as PNG and JPEG files are, and those that are called as other pictures are, sorted."""
     if path.is_dir():
         paths = [PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file()]
     else:
         with zipfile.ZipFile(path) as archive:
-            paths = [PurePosixPath(info.filename) for info in archive.infolist() if info.filename and not info.is_dir()]
+            paths = [*_entries(archive)]
     hidden = ("__MACOSX", ".")
-    kept = [name for name in paths if not any(part.startswith(hidden) for part in name.parts)]
-    return sorted(name for name in kept if name.suffix.lower() in ENDINGS)
+    kept = sorted(name for name in paths if not any(part.startswith(hidden) for part in name.parts))
+    called = [[name for name in kept if name.suffix.lower() in endings] for endings in (ENDINGS, OTHER_ENDINGS)]
+    return called[0], called[1]
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The files of an archive by their names, as they are once it is unpacked: "./cats/1.png" is "cats/1.png", so is
+    "cats\\1.png", as some programs of Windows write it, and of two with one name the later is there."""
+    return {
+        PurePosixPath(entry.filename.replace("\\", "/")): entry
+        for entry in archive.infolist()
+        if entry.filename and not entry.is_dir()
+    }

@@ -42,6 +42,7 @@ SENTENCES = {
     'quoted cell a quote is written twice: "".',
     "long_cell": f"Line {{line:,}}: a cell has more than {{most:,}} characters. {UNCLOSED}",
     "long_row": f"Line {{line:,}}: a row has at most {{most:,}} characters. {UNCLOSED}",
+    "header_again": "Line {line:,} names the columns once more, as where two files were joined. Take this line out.",
     "one_line": "The first line has more than {most:,} characters.",
     "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
     "separator": "This CSV file has one column, {column}. Save it with commas, semicolons or tabs between cells.",

@@ -142,6 +142,7 @@ def test_what_can_be_read_in_two_ways_and_what_is_no_csv_file_is_refused(
         ),
         (b"%PDF-1.7\n", "", "", "This file is a PDF"),
         (GERMAN.replace("Osaka", "Osa\0ka"), "", "", "NUL"),
+        (GERMAN + GERMAN, "", "", f"Line {len(GERMAN.splitlines()) + 1} names the columns once more"),
     ]:
         refused = send(rents, PATH + query, text)
         assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text

@@ -238,6 +238,7 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> N
             "In a terminal tsuika push takes it where its name ends in .json",
         ),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),
+        ("x.csv", b"a,label\n1,x\n" * 2, "Line 3 names the columns once more, as where two files were joined"),
         ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),
     ]:
         (tmp_path / name).write_bytes(content)

@@ -581,3 +581,16 @@ def test_a_model_that_is_not_there_and_a_service_that_is_away_are_said(
     sick = tsuika("doctor", "--json")
     assert not sick.json["well"]
     assert "Is `tsuika serve` running there?" in sick.out
+
+
+def test_pictures_that_are_refused_are_named_and_said_to_need_a_folder(tsuika: Tsuika, tmp_path: Path) -> None:
+    with Client() as client:
+        client.create_model("pictured", {"kind": "image", "channels": 1, "height": 8, "width": 8})
+    for place in ("cats/1.png", "dogs/1.png"):
+        (file := tmp_path / "pets" / place).parent.mkdir(parents=True)
+        file.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    refused = tsuika("push", "pictured", tmp_path / "pets")
+    assert refused.code == USAGE
+    assert "pets, cats/1.png: Row 0 (counted from 0): this PNG cannot be decoded" in refused.err
+    loose = tsuika("push", "pictured", tmp_path / "pets" / "cats")
+    assert (loose.code, "these pictures stand in no folder" in loose.err) == (USAGE, True)

@@ -96,3 +96,40 @@ def test_a_zip_file_of_a_later_kind_is_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 6] = 99
     path.write_bytes(data)
     assert _said(path, once=True).startswith("pets.zip is no zip file that can be read: zip file version 9.9")
+
+
+def _written(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_of_two_files_with_one_name_the_later_is_read_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(path := tmp_path / "pets.zip", "w") as archive:
+        archive.writestr("cats/1.png", PNG)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("cats/1.png", PNG + b"later")
+    assert opened(path) == ([PNG + b"later"], ["cats"])
+
+
+def test_names_in_a_zip_file_may_be_parted_as_in_windows(tmp_path: Path) -> None:
+    path = _written(tmp_path / "pets.zip", **{"cats\\1.png": PNG, "dogs\\1.png": PNG})
+    assert opened(path) == ([PNG, PNG], ["cats", "dogs"])
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_pictures_of_another_kind_are_not_left_out_without_a_word(folder: bool, tmp_path: Path) -> None:
+    path = _written(tmp_path / "pets.zip", **{"cats/1.png": PNG, "dogs/2.WEBP": b"RIFF", "dogs/Thumbs.db": b"1"})
+    if folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(path := tmp_path / "pets")
+    with pytest.raises(WrongFile, match=r"holds pictures of other kinds than PNG and JPEG, such as dogs/2\.WEBP"):
+        opened(path)
+    with pytest.raises(WrongUsage, match=r"Save each as PNG, or take it out\.$"):
+        pictures(path)
+
+
+def test_pictures_of_another_kind_that_are_hidden_are_passed_over(tmp_path: Path) -> None:
+    path = _written(tmp_path / "pets.zip", **{"cats/1.png": PNG, "__MACOSX/cats/._2.gif": b"1"})
+    assert opened(path) == ([PNG], ["cats"])

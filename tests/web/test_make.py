@@ -480,6 +480,7 @@ def test_a_file_of_another_kind_is_told_in_the_language_of_the_page(person: Pers
     for content, english, japanese in (
         (b"\x1f\x8b\x08\x00", "The file is packed by gzip. Unpack it first.", "gzip で圧縮されています"),
         (b"a,label\n1,x\0\n", "a NUL character in line 2", "2 行目に NUL 文字"),
+        (b"a,label\n1,x\n" * 2, "Line 3 names the columns once more", "3 行目に列名がもう一度"),
     ):
         assert english in look(person, content).text
         files: Any = {"file": ("a.csv", content)}

@@ -6,9 +6,11 @@ The labels are looked at before anything is sent: one that is no class is refuse
 from __future__ import annotations
 
 import math
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +50,7 @@ from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
-    from service.contract.resources import Model, Update
+    from service.contract.resources import FieldProblem, Model, Update
 
     Look = Callable[[Update], None]
 Command = NamesClasses
@@ -163,7 +165,14 @@ def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
         return _sent(remote, file, columns, info, **options)
     except InvalidContent as refused:
         sentence = in_options(str(refused)).removeprefix(f"{file.name}: ")
-        raise WrongUsage(f"{file.name}: {sentence} Nothing was stored.") from refused
+        raise WrongUsage(f"{_refused(file, refused.errors)}: {sentence} Nothing was stored.") from refused
+
+
+def _refused(file: DataFile, errors: Sequence[FieldProblem]) -> str:
+    """What was refused: the picture, whose number in a folder nobody knows, or the file."""
+    row = re.match(r"/inputs/(\d+)", errors[0].pointer) if errors and file.unit == "picture" else None
+    record = next(islice(file.records(), int(row[1]), None), None) if row is not None else None
+    return file.name if record is None else file.name_at(record.place)
 
 
 def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
@@ -205,6 +214,8 @@ def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -
 def _which(file: DataFile, info: Model) -> str:
     """The question for the column of labels; what is missing, where the model knows its name."""
     missing = [name for name in info.target.named if name not in file.columns]
+    if not missing and file.unit == "picture":
+        return "these pictures stand in no folder. Each stands in that of its class."
     if not missing:
         return "which column is the label? Say it with --label COLUMN."
     from service.intake.near import near_matches
