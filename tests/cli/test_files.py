@@ -8,16 +8,19 @@ import os
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.cli.app import main
 from service.cli.exits import WrongUsage
-from service.cli.files import sizes
+from service.cli.files import readers, sizes
 from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
 from service.cli.files.readers import open_file
+from service.cli.people import predict, push
 from service.client.kinds.numbers import NumberKind
 from service.contract.inputs import TextInput, VectorInput
 from service.contract.predictions import ValuePrediction
@@ -191,7 +194,38 @@ def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
     os.truncate(path, 2_000_000_000)
     monkeypatch.setattr(sizes, "limit", {"body": 67_108_864.0}.get)
     with pytest.raises(WrongUsage, match=r"x\.csv has 2,000\.0 MB, and the service takes 67\.1 MB at once"):
-        sizes.check_size(open_file(path))
+        sizes.check_size(path)
+
+
+@pytest.mark.parametrize("verb", [["push"], ["predict"]])
+def test_a_file_that_is_read_whole_is_refused_before_it_is_opened(
+    verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("no JSON, which nobody finds out")
+    os.truncate(path, 2_000_000_000)
+    monkeypatch.setattr(sizes, "limit", {"body": 67_108_864.0}.get)
+    for part in (push, predict):
+        monkeypatch.setattr(part, "connected", lambda: MagicMock())
+    assert main([*verb, "digits", str(path)]) == 2
+    assert "x.json has 2,000.0 MB, and the service takes 67.1 MB at once" in capsys.readouterr().err
+
+
+def test_arrays_that_unpack_to_more_than_is_read_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, X=np.zeros((1000, 64)), y=np.zeros(1000))
+    monkeypatch.setattr(readers, "MOST_UNPACKED", 100_000)
+    with pytest.raises(WrongUsage, match=r"x\.npz unpacks to 520,\d\d\d bytes, and at most 100,000 are read"):
+        open_file(path)
+
+
+def test_a_picture_that_unpacks_to_very_many_pixels_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "cats" / "1.png")
+    with pytest.raises(WrongUsage, match=r"cats/1\.png.*far too many pixels"):
+        guess(open_file(tmp_path), None, None)
 
 
 def test_a_fault_of_a_file_has_its_line(tmp_path: Path) -> None:

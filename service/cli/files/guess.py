@@ -264,6 +264,8 @@ def _image(file: DataFile) -> tuple[dict[str, Any], str]:
                 channels = 1 if picture.mode in ("1", "L") else 3
         except UnidentifiedImageError:
             raise file.wrong(record.place, "this is no picture that can be read.") from None
+        except Image.DecompressionBombError:
+            raise file.wrong(record.place, "this picture has far too many pixels. Make it smaller.") from None
     else:
         channels, height, width = first.shape
     spec = {"kind": "image", "channels": channels, "height": height, "width": width}

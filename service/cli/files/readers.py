@@ -32,6 +32,8 @@ LABEL = "label"
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labels", "label", "target", "targets")
 """What the arrays of an npz file are called."""
+MOST_UNPACKED = 2**30
+"""Bytes of all arrays of an npz file, which are read whole: a small file may unpack to any number."""
 
 
 def open_file(
@@ -203,8 +205,14 @@ def _arrays(path: Path) -> DataFile:
     import numpy as np
 
     try:
-        with zipfile.ZipFile(path):
-            arrays = np.load(path, allow_pickle=False)
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(member.file_size for member in packed.infolist())
+        if unpacked > MOST_UNPACKED:
+            raise WrongUsage(
+                f"{path.name} unpacks to {unpacked:,} bytes, and at most {MOST_UNPACKED:,} are read. Save it in "
+                "several files."
+            )
+        arrays = np.load(path, allow_pickle=False)
         with arrays:
             inputs = next((arrays[name] for name in INPUT_ARRAYS if name in arrays), None)
             labels = next((arrays[name] for name in LABEL_ARRAYS if name in arrays), None)

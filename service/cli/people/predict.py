@@ -69,9 +69,9 @@ def run(
             beside = None
         else:
             assert path is not None
+            check_size(path)
             whole = open_file(path, said=SaidDialect.of(how), asked=info.input)
             file = whole.without(leave_out or (), gaps or ())
-            check_size(file)
             columns = columns_of(file, info, label)
             beside = _beside(whole, columns, {file.columns[place] for place in columns.inputs})
             named_here = leave_out or gaps or (label and info.input.kind != "table")

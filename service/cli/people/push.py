@@ -88,12 +88,12 @@ def run(
     """
     check_left_out(leave_out, label=label, group=group)
     how = written(delimiter, decimal, encoding, dates)
+    check_size(path)
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
     with connected() as client:
         remote = client.model(model)
         info = _known(remote, path)
         file = file.without((), gap_words_of(info.input))
-        check_size(file)
         columns = columns_of(file, info, label, group, learns=True)
         if columns.label is None:
             raise WrongUsage(f"{file.name}: {_which(file, info)}{_candidates(file, info)}")
