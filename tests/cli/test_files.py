@@ -211,12 +211,21 @@ def test_a_file_that_is_read_whole_is_refused_before_it_is_opened(
     assert "x.json has 2,000.0 MB, and the service takes 67.1 MB at once" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("ending", ["json", "npz", "parquet"])
+def test_a_file_for_a_model_that_would_be_read_whole_has_a_limit(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(b"of no such kind, which nobody finds out")
+    os.truncate(path, 2_000_000_000)
+    with pytest.raises(WrongUsage, match=r"has 2,000,000,000 bytes\. Such a file is read whole, up to 1,073,741,824"):
+        open_file(path)
+
+
 def test_arrays_that_unpack_to_more_than_is_read_are_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.npz"
     np.savez_compressed(path, X=np.zeros((1000, 64)), y=np.zeros(1000))
-    monkeypatch.setattr(readers, "MOST_UNPACKED", 100_000)
+    monkeypatch.setattr(readers, "MOST_WHOLE", 100_000)
     with pytest.raises(WrongUsage, match=r"x\.npz unpacks to 520,\d\d\d bytes, and at most 100,000 are read"):
         open_file(path)
 

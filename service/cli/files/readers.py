@@ -32,8 +32,9 @@ LABEL = "label"
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labels", "label", "target", "targets")
 """What the arrays of an npz file are called."""
-MOST_UNPACKED = 2**30
-"""Bytes of all arrays of an npz file, which are read whole: a small file may unpack to any number."""
+MOST_WHOLE = 2**30
+"""Bytes of a file that is read whole, and of what an npz file unpacks to, which may be any number."""
+READ_WHOLE = (".json", ".npz", ".parquet")
 
 
 def open_file(
@@ -63,6 +64,11 @@ def _opened(path: Path, said: SaidDialect, several: bool) -> DataFile:
         raise WrongUsage(f"{path} is a pipe or a device. A file is read several times: save it as one first.")
     if holds_pictures(path):
         return pictures(path)
+    if ending in READ_WHOLE and (size := path.stat().st_size) > MOST_WHOLE:
+        raise WrongUsage(
+            f"{path.name} has {size:,} bytes. Such a file is read whole, up to {MOST_WHOLE:,} bytes. Save it as "
+            "CSV, or with a row a line (.jsonl)."
+        )
     if ending in (".jsonl", ".ndjson"):
         return _json_lines(path)
     if ending == ".json":
@@ -207,9 +213,9 @@ def _arrays(path: Path) -> DataFile:
     try:
         with zipfile.ZipFile(path) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
-        if unpacked > MOST_UNPACKED:
+        if unpacked > MOST_WHOLE:
             raise WrongUsage(
-                f"{path.name} unpacks to {unpacked:,} bytes, and at most {MOST_UNPACKED:,} are read. Save it in "
+                f"{path.name} unpacks to {unpacked:,} bytes, and at most {MOST_WHOLE:,} are read. Save it in "
                 "several files."
             )
         arrays = np.load(path, allow_pickle=False)
