@@ -286,6 +286,12 @@ class ColumnFacts:
         return None
 
     @property
+    def may_be_classes(self) -> bool:
+        """Whether cells are a few names that come again, as those of classes do."""
+        named = not (self.numbers or self.dates) and self.cells >= FEWEST_NUMBERS
+        return named and 1 < len(self.values) < FEWEST_NUMBERS
+
+    @property
     def may_name(self) -> bool:
         """Whether the cells are whole numbers that may be names, if the column is called so."""
         return self.numbers and not self.fractions and self.cells >= FEWEST_NUMBERS and len(self.values) > 2

@@ -52,6 +52,14 @@ def _is_label(name: str) -> bool:
     return word in LABELS and word not in OF_INPUTS
 
 
+def others_like_labels(label: str, facts: Mapping[str, ColumnFacts]) -> list[str]:
+    """Which other columns may be that of the labels, where one was taken for it since it is the last. facts: of each
+    column."""
+    if named_label([label]) is not None:
+        return []
+    return [name for name, fact in facts.items() if name != label and fact.may_be_classes]
+
+
 def column_aside(
     facts: Mapping[str, ColumnFacts], texts: bool, classes: Collection[str], called: Sequence[str] = ()
 ) -> tuple[str | None, bool]:

@@ -251,3 +251,25 @@ def test_rows_that_were_taken_back_are_learned_again_and_it_is_said(
     for language, words in (("en", "they are learned again."), ("ja", "もう一度学習しました。")):
         shown = httpx.get(f"{shared.url}/updates/{result.update.id}", headers={"accept-language": language}, timeout=60)
         assert words in shown.text
+
+
+def test_where_the_last_column_was_taken_for_the_labels_the_way_to_another_one_is_named(
+    tsuika: Tsuika, tmp_path: Path
+) -> None:
+    table = [[str(k % 7), "left" if k % 3 else "stays", ["Köln", "Ulm", ""][k % 3]] for k in range(60)]
+    file = save(tmp_path / "customers.csv", table, ["calls", "status", "town"])
+    way = 'If another column is to be predicted, such as "status": --label COLUMN'
+    assert f"{way}\n" in tsuika("init", "customers", file, "--dry-run").out, "nothing is made, so nothing is replaced"
+    made = tsuika("init", "customers", file).out
+    assert f"{way} --replace\n" in made
+    assert "If all of this is right, teach it" in made
+    anew = tsuika("init", "customers", file, "--label", "status", "--replace").out
+    assert 'from "status" (as asked).' in anew
+    assert "another column" not in anew
+    assert "another column" not in tsuika("init", "named", save(tmp_path / "n.csv", table, ["a", "b", "label"])).out
+    in_python = guess_of_rows(file)
+    assert 'If another column is to be predicted, such as "status": target="COLUMN".' in in_python.sentence
+    assert in_python.otherwise.startswith("This model keeps its columns")
+    named_rows = [dict(zip(["calls", "status", "town"], row, strict=True)) for row in table]
+    assert 'such as "status": target="COLUMN".' in guess_of_rows(named_rows).sentence
+    assert "another column" not in guess_of_rows(file, columns=["status"]).sentence

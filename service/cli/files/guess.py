@@ -22,7 +22,7 @@ from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, d
 from service.guessing.csv_dialect import Dialect
 from service.guessing.csv_facts import by_cells, check_header, check_one_answer
 from service.guessing.gaps import look_through, remembering
-from service.guessing.label_column import LABELS, number_target
+from service.guessing.label_column import LABELS, number_target, others_like_labels
 from service.guessing.unguessable import SENTENCES, Unguessable
 
 AGAIN = " --replace"
@@ -93,7 +93,13 @@ def guess(
     doubtful = doubts(spec, {name: fact for name, fact in inputs.items() if name not in categories})
     _require_no_slip(file, doubtful, dialect, repeat.removesuffix(AGAIN))
     lines += _otherwise(doubtful, [*inputs], [*looked.guessed], repeat, dialect)
-    return Guess(body, lines, label_name, list(gaps), bool(doubtful or looked.guessed))
+    others = [] if label else others_like_labels(label_name, facts)
+    if others:
+        lines.append(
+            f"If another column is to be predicted, such as {quoted(others[:4])}: "
+            f"--label COLUMN{AGAIN if repeat.endswith(AGAIN) else ''}"
+        )
+    return Guess(body, lines, label_name, list(gaps), bool(doubtful or looked.guessed or others))
 
 
 def _otherwise(

@@ -31,7 +31,7 @@ from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, 
 from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
 from service.guessing.gaps import Looked, look_through, remembering, wide_in
-from service.guessing.label_column import label_column, number_target
+from service.guessing.label_column import label_column, number_target, others_like_labels
 from service.guessing.unguessable import Unguessable
 
 MOST_CHANNELS = 16
@@ -46,7 +46,8 @@ class Guess:
     those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: the rows of each.
     `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written. `gaps`: what its
     cells say where nothing is known, and `taken`: that in sentences, as far as nobody has said it. `lines`: of a file,
-    that of the first row of each class, where one may be a slip."""
+    that of the first row of each class, where one may be a slip. `others`: columns that may hold the labels as well as
+    the last one, which was taken."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
@@ -58,6 +59,7 @@ class Guess:
     gaps: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,6 +76,8 @@ class Guess:
             for why, c, cell in self.doubts
         ]
         classes = [f"Classes: {counted_classes(self.classes)}.", self.slips] if self.classes else []
+        if self.others:
+            ways.append(f'If another column is to be predicted, such as {_quoted(self.others[:4])}: target="COLUMN".')
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *self.taken, *ways]))
 
     def _way(self, why: str, column: str, cell: str) -> str:
@@ -93,7 +97,7 @@ class Guess:
     @property
     def otherwise(self) -> str:
         """How to have it otherwise, once the model is made."""
-        if not self.doubts and not self.taken:
+        if not self.doubts and not self.taken and not self.others:
             return "To decide it yourself: create_model."
         return "This model keeps its columns: to have them otherwise, say so in a push to a model of another name."
 
@@ -140,12 +144,13 @@ def guess(
     table = _columns_of(inputs)
     if table is None:
         return _with_classes(Guess(_input_of_rows(inputs), target_of(labels, predicts)), labels)
+    others: list[str] = []
     if labels is None:
         asked, columns = columns, _label_columns(table, columns, leave_out)
         if columns and not asked:
-            check_one_answer(
-                columns[0], {name: _facts(cells) for name, cells in table.items() if name not in leave_out}
-            )
+            facts = {name: _facts(cells) for name, cells in table.items() if name not in leave_out}
+            check_one_answer(columns[0], facts)
+            others = others_like_labels(columns[0], facts)
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     of_frame = names_of(inputs) if is_frame(inputs) else {}
     said = {name for name, at in of_frame.items() if is_category(inputs[at])}
@@ -172,7 +177,8 @@ def guess(
         target = target_of(labels, "class" if as_class and predicts is None else predicts)
         target = number_target(*columns) if target == {"kind": "number"} else target
     gap_words, sentences = (*looked.gaps,), tuple(looked.sentences(_quoted))
-    return _with_classes(Guess(spec, target, tuple(columns), doubtful, gaps=gap_words, taken=sentences), labels)
+    ours = Guess(spec, target, tuple(columns), doubtful, gaps=gap_words, taken=sentences, others=tuple(others))
+    return _with_classes(ours, labels)
 
 
 def _gaps_of_rows(columns: Mapping[str, Sequence[Any]]) -> Looked:
@@ -218,8 +224,10 @@ def _of_file(
     looked = look_through(look, lambda facts: _label_columns(facts, columns, ()), of_classes=predicts == "class")
     facts = looked.facts
     asked, columns = columns, _label_columns(facts, columns, ())
+    others: list[str] = []
     if columns and not asked:
         check_one_answer(columns[0], facts)
+        others = others_like_labels(columns[0], facts)
     inputs = {name: fact for name, fact in facts.items() if name not in columns}
     spec = remembering(input_of(inputs), gaps, looked.gaps)
     words, taken = (*dict.fromkeys([*gaps, *looked.gaps]),), tuple(looked.sentences(_quoted))
@@ -248,12 +256,13 @@ def _of_file(
     except Unguessable as fault:
         way = SAY_WHICH if fault.why == "numbers_or_names" else SAY_CLASSES
         raise ValueError(f"{fault} {way}") from None
+    ours = Guess(spec, None, tuple(columns), doubtful, gaps=words, taken=taken, others=tuple(others))
     if len(columns) > 1 or predicts == "number" or (predicts is None and labels[columns[0]].measures):
-        return Guess(spec, number_target(*columns), tuple(columns), doubtful, gaps=words, taken=taken)
+        return replace(ours, target=number_target(*columns))
     [fact] = labels.values()
     classes = {name: rows for name, rows in {**fact.values, **fact.words}.items() if name not in looked.gaps}
     lines = _lines(file, dialect, columns[0], classes) if slips(classes) else {}
-    return Guess(spec, None, tuple(columns), doubtful, classes, gaps=words, taken=taken, lines=lines)
+    return replace(ours, classes=classes, lines=lines)
 
 
 def _lines(file: CsvFile, dialect: Dialect, label: str, classes: Collection[str]) -> dict[str, int]:
