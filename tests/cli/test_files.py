@@ -220,6 +220,14 @@ def test_a_file_for_a_model_that_would_be_read_whole_has_a_limit(ending: str, tm
         open_file(path)
 
 
+def test_a_line_without_end_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": "')
+    os.truncate(path, 2_000_000_000)
+    with pytest.raises(WrongUsage, match=r"x\.jsonl, line 2 has more than 67,108,864 bytes\. A line is a row"):
+        list(open_file(path).records())
+
+
 def test_arrays_that_unpack_to_more_than_is_read_are_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

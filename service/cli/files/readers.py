@@ -35,6 +35,8 @@ INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labe
 MOST_WHOLE = 2**30
 """Bytes of a file that is read whole, and of what an npz file unpacks to, which may be any number."""
 READ_WHOLE = (".json", ".npz", ".parquet")
+MOST_LINE = 64 * 2**20
+"""Bytes of a row in JSON lines, as of the body of a request: a file may have one line without end."""
 
 
 def open_file(
@@ -137,7 +139,11 @@ def _json_lines(path: Path) -> DataFile:
 
     def objects() -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MOST_LINE + 1), b""), 1):
+                if len(line) > MOST_LINE:
+                    raise WrongUsage(
+                        f"{path.name}, line {number:,} has more than {MOST_LINE:,} bytes. A line is a row."
+                    )
                 if not line.strip():
                     continue
                 try:
