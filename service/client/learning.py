@@ -95,6 +95,7 @@ class Learning(Handle):
         Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
+        _check_options(options)
         _check_names(options.get("new_classes"))
         await self._check_size(inputs)
         inputs, labels = opened(in_a_list(inputs), labels_in_a_list(labels))
@@ -315,6 +316,15 @@ class Learning(Handle):
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
         update = await self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
         return update if wait is None else await until_final(self._transport, update, wait, on_progress)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raises TypeError for an option that there is none of, before a model is made."""
+    if unknown := sorted({*options} - UpdateOptions.__optional_keys__):
+        raise TypeError(
+            f'There is no option {unknown[0]}. target="COLUMN" names the column of the labels or targets; the others '
+            f"are {', '.join(sorted(UpdateOptions.__optional_keys__ - {'target'}))}."
+        )
 
 
 def _check_names(new_classes: Any) -> None:

@@ -174,6 +174,10 @@ def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     assert refused.value.__notes__ == ["Nothing was stored, and the new model halfway was not kept."]
     with pytest.raises(NotFound):
         client.model("halfway").info()
+    with pytest.raises(TypeError, match=r'There is no option label\. target="COLUMN" names the column'):
+        model.push(good, label="rent")  # type: ignore[call-arg]
+    with pytest.raises(NotFound):
+        client.model("halfway").info()
     numbered = good.assign(nr=range(len(good)))
     assert model.push(numbered, leave_out="nr").verdict == "promoted"
     assert model.info().target.model_dump()["names"] == ["rent"]
