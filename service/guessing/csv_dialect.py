@@ -68,6 +68,11 @@ _GROUPED = re.compile("[+-]?[1-9][0-9]{0,2}([. \u00a0\u202f])[0-9]{3}(?:\\1[0-9]
 _COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 """The same with commas between thousands, and a decimal point if any."""
 _BETWEEN = re.compile("[. \u00a0\u202f]")
+CURRENCIES = "€$£¥円₹₩"
+_MONEY = re.compile(
+    f"([+-]?)([{CURRENCIES}])?[ \u00a0\u202f]?([0-9.,][0-9., \u00a0\u202f]*?)[ \u00a0\u202f]?([{CURRENCIES}])?"
+)
+"""A number with the sign of a currency before it, behind it, or none."""
 _SHIFT = "\x1b$"
 """With what letters of ISO-2022-JP begin, all of which are of ASCII."""
 _STRAY = re.compile("[\udc80-\udcff]")
@@ -95,6 +100,11 @@ class Dialect:
     def is_usual(self) -> bool:
         """Whether cells are parted as RFC 4180 has it, and decimals begin with a point."""
         return self.is_plain and self.decimal == "."
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether cells are as people write them, and not as JSON and frames have them."""
+        return self.dates != ""
 
     @property
     def sentence(self) -> str:
@@ -146,9 +156,12 @@ class Dialect:
         return {"number": f"12{self.decimal}5", "date": "2026-11-29" if self.decimal == "." else "29.11.2026"}
 
     def number(self, text: str) -> str:
-        """The text in digits of ASCII and with the decimal point that it has elsewhere; "" where it is no number by the
-        sign of this file."""
+        """The text in digits of ASCII and with the decimal point that it has elsewhere, and in a file without the sign
+        of a currency; "" where it is no number by the sign of this file."""
         text = half_width(text)
+        if not self.is_of_file:
+            return text
+        text, _ = _amount(text)
         if self.decimal == ".":
             return text.replace(",", "") if _COMMAS.fullmatch(text) else text
         if _GROUPED.fullmatch(text):
@@ -157,7 +170,7 @@ class Dialect:
 
     def date(self, text: str) -> str:
         """A date as ISO 8601 has it; any other text as it is."""
-        return text if self.dates == "" else iso_date(text, self.dates)
+        return iso_date(text, self.dates) if self.is_of_file else text
 
 
 PLAIN = Dialect()
@@ -217,7 +230,7 @@ def guessed_letters(pieces: Iterable[bytes], said: SaidDialect) -> tuple[str, st
 def with_decimal(dialect: Dialect, said: SaidDialect, numbers: Iterable[tuple[str, str]]) -> Dialect:
     """The same with the sign of decimals that numbers show, unless it is known. numbers: cells of their columns, each
     with the name of its column. Raises Unguessable."""
-    if said.decimal is not None or dialect.dates == "":
+    if said.decimal is not None or not dialect.is_of_file:
         return dialect
     decimal = _quoted_decimal if dialect.is_plain else decimal_of
     return replace(dialect, decimal=decimal(numbers, dialect.delimiter))
@@ -272,7 +285,7 @@ def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
 def sign_of(text: str, delimiter: str) -> str | None:
     """The sign of the decimals of a number, "" where it has none, "?" where its sign may part thousands; None of what
     is no number."""
-    text = half_width(text)
+    text, _ = _amount(half_width(text))
     if _WHOLE.fullmatch(text):
         return ""
     if _EITHER.fullmatch(text):  # where semicolons part cells, commas do not part thousands
@@ -282,6 +295,19 @@ def sign_of(text: str, delimiter: str) -> str | None:
     if _COMMAS.fullmatch(text):
         return "."
     return "," if _GROUPED.fullmatch(text) else None
+
+
+def currency_of(text: str) -> str:
+    """The sign of the currency of an amount; "" of all else."""
+    return _amount(half_width(text))[1]
+
+
+def _amount(text: str) -> tuple[str, str]:
+    """A number without the sign of its currency, and that sign; "" where it has none, and with all that is none."""
+    match = _MONEY.fullmatch(text)
+    if match is None or (match[2] is None) == (match[4] is None):
+        return text, ""
+    return match[1] + match[3], match[2] or match[4]
 
 
 def _head(pieces: Iterable[bytes]) -> bytes:

@@ -156,6 +156,10 @@ def test_a_number_shows_its_sign_unless_it_has_none_or_may_have_either() -> None
         ("1,234.567.8", None, None),
         ("31.12.2026", None, None),
         ("12 kg", None, None),
+        ("$5", "", ""),
+        ("$5.50", ".", "."),
+        ("5,50 €", ",", ","),
+        ("$ 5 €", None, None),
         ("١٢,٥", None, None),
         ("", None, None),
     ]:
@@ -194,11 +198,13 @@ def test_numbers_with_a_decimal_comma_are_those_with_a_point() -> None:
 def test_numbers_with_thousands_apart_are_those_without_where_decimals_begin_with_a_point() -> None:
     for text, number in [
         ("1,234", "1234"),
-        ("-12,345,678.90", "-12345678.90"),
+        ("-$12,345,678.90", "-12345678.90"),
+        ("1,200円", "1200"),
         ("１，２３４．５", "1234.5"),
         ("1,23", "1,23"),
         ("0,125", "0,125"),
         ("1,2345", "1,2345"),
+        ("$5 a day", "$5 a day"),
         ("1,234,56", "1,234,56"),
     ]:
         assert Dialect(";", ".").number(text) == PLAIN.number(text) == number, text

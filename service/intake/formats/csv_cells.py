@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
-from service.guessing.csv_dialect import Dialect, sign_of
+from service.guessing.csv_dialect import Dialect, currency_of, sign_of
 from service.guessing.full_width import half_width
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
@@ -116,8 +116,26 @@ class VectorReader(NumberReader):
     largest = LARGEST
 
     def __init__(self, columns: int, written: Written) -> None:
-        one, comma = partial(_of_vector, written), written.dialect.decimal == ","
+        one, comma = OneCurrency(partial(_of_vector, written)), written.dialect.decimal == ","
         super().__init__(one, _kept(columns), gaps=False, comma=comma)
+
+
+class OneCurrency:
+    """Reads the numbers of a column, of which all that have the sign of a currency have one and the same."""
+
+    def __init__(self, read: Callable[[str], float]) -> None:
+        self._read, self._sign = read, ""
+
+    def __call__(self, text: str) -> float:
+        """Raises CellFault, DialectUnknown."""
+        number = self._read(text)
+        if sign := currency_of(text):
+            if self._sign and sign != self._sign:
+                raise CellFault(
+                    f"{quoted_cell(text)} is in {sign}, and one above is in {self._sign}. Write all in one currency."
+                )
+            self._sign = sign
+        return number
 
 
 def number_reader(written: Written, kept: int = KEPT_OF_COLUMN, read: Read = float) -> NumberReader:
@@ -126,7 +144,7 @@ def number_reader(written: Written, kept: int = KEPT_OF_COLUMN, read: Read = flo
     def one(text: str) -> float:
         return read(_number_of(written, text))
 
-    return NumberReader(one, kept, comma=written.dialect.decimal == ",")
+    return NumberReader(OneCurrency(one), kept, comma=written.dialect.decimal == ",")
 
 
 def column_reader(column: Column, names: Names, columns: int, written: Written) -> ColumnReader:

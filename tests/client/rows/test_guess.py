@@ -210,7 +210,7 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
 def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -> None:
     for cells, doubt in [
         (["1,5", "2", "3,25"], ("number", "1,5")),
-        (["$1,200", "$300"], ("number", "$1,200")),
+        (["1'200", "300"], ("number", "1'200")),
         (["12 %", "3.5 %"], ("number", "12 %")),
         (["29.11.26", "1.2.26"], ("date", "1.2.26")),
         (["11/29/26", "2026/11/29"], ("date", "11/29/26")),
@@ -228,6 +228,16 @@ def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -
         (tmp_path / "x.csv").write_text("a,b,label\n" + lines)
         told = files.guess(open_file(tmp_path / "x.csv"), None, None).lines[2:]
         assert [line[:30] for line in told] == ([] if doubt is None else ['"a" is a category as it is wri']), cells
+
+
+def test_thousands_and_currencies_are_of_files_alone_and_texts_of_a_frame_are_told() -> None:
+    cells, label = ["$1,200.50", "$300", "$2,400"] * 3, ["x", "y", "z"] * 3
+    file = "a,label\n" + "".join(f'"{cell}",{name}\n' for cell, name in zip(cells, label, strict=True))
+    found = guess(file.encode())
+    assert (found.input["columns"], found.doubts) == ([{"name": "a", "kind": "number"}], ())
+    of_frame = guess(pandas.DataFrame({"a": cells, "label": label}))
+    assert of_frame.input["columns"] == [{"name": "a", "kind": "category"}]
+    assert of_frame.doubts == (("number", "a", "$1,200.50"),)
 
 
 def test_a_price_that_is_no_number_makes_no_classes_of_prices(tmp_path: Path) -> None:

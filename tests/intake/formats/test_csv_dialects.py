@@ -136,6 +136,21 @@ def test_commas_between_thousands_are_read_where_decimals_begin_with_a_point_and
         assert table.named.rows.tolist() == [[area, 3]]
 
 
+def test_amounts_are_read_without_their_currency_of_which_a_column_has_one() -> None:
+    spec = table_of({"city": "category", "rent": "number"})
+    for rents in (["$1,234.50", "-$5", "80"], ["1234.5 €", "-5€", "80"], ["￥1,234.5", "-¥5", "80"]):
+        text = "city,rent\n" + "".join(f'a,"{rent}"\n' for rent in rents)
+        assert read(text, Meant(), spec).named.rows[:, 1].tolist() == [1234.5, -5, 80], rents
+    assert read("city;rent\na;1.234,50 €\nb;5 €\n", Meant(), spec).named.rows[:, 1].tolist() == [1234.5, 5]
+    vectors = VectorInput(kind="vector", size=2)
+    assert read("a,b\n$1.5,2\n", Meant(), vectors).named.rows.tolist() == [[1.5, 2]]
+    at, sentence = refusal("city,rent\na,$5\nb,€6\n", Meant(), spec)
+    assert at == "/inputs/1/rent"
+    assert 'Line 3, column "rent": "€6" is in €, and one above is in $. Write all in one currency.' in sentence
+    for wrong in ("$5 per day", "$", "€5€", "5 USD"):
+        assert refusal(f"city,rent\na,{wrong}\n", Meant(), spec)[0] == "/inputs/0/rent", wrong
+
+
 def test_of_one_column_it_is_said_how_its_numbers_are_read() -> None:
     spec = table_of({"x": "number"})
     for text, notes in (("x\n1.234\n", ["1.234 is read as 1.234, with a decimal point."]), ("x\n1.5\n1.234\n", [])):
