@@ -67,7 +67,9 @@ def test_arrays_are_vectors_and_pictures_are_images(tmp_path: Path) -> None:
         ("dog/1.png", "dog"),
     ]
     spec = {"kind": "image", "channels": 3, "height": 4, "width": 6}
-    assert guess(file, None, None).body == {"input": spec, "classes": ["cat", "dog"]}
+    guessed = guess(file, None, None)
+    assert guessed.body == {"input": spec, "classes": ["cat", "dog"]}
+    assert "Classes: cat (1), dog (1), from the names of the folders." in guessed.lines
 
 
 @pytest.mark.parametrize(

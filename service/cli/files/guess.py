@@ -163,7 +163,8 @@ def _of_classes(
     hint = ""
     if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(fact.is_number, labels.counts)):
         hint = " If these are numbers to be predicted: --target number."
-    lines = [f'Classes: {counted_classes(rows)}, from "{label}" ({why}).{hint}']
+    source = "the names of the folders" if file.unit == "picture" else f'"{label}" ({why})'
+    lines = [f"Classes: {counted_classes(rows)}, from {source}.{hint}"]
     asked = slips(rows, lambda name: f" ({file.at(labels.counts[name].place)})")
     return [*lines, asked] if asked else lines
 
