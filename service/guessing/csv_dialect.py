@@ -263,7 +263,8 @@ def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
     """The same where commas part cells, and numbers such as 3,6 stand in quotes: a comma where those of a column can
     only begin decimals and are more than slips, and no number has a point. Raises Unguessable where the comma of
     another column, or a point, may part thousands; where nothing shows the sign, and a comma may part them."""
-    numbers, commas, either, parted = Counter[str](), Counter[str](), dict[str, str](), dict[str, str]()
+    numbers, commas, either = Counter[str](), Counter[str](), dict[str, str]()
+    parted: list[tuple[str, str]] = []
     for column, cell in cells:
         sign, number = sign_of(cell, delimiter), half_width(cell)
         if sign == ".":
@@ -272,12 +273,12 @@ def _quoted_decimal(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
         commas[column] += sign == "," and "," in number
         if sign == "?" and ("." in number or column not in either):
             either[column] = cell
-        if sign == "?" and "," in number:
-            parted.setdefault(column, cell)
+        if sign == "?" and "," in number and not parted:
+            parted.append((column, cell))
     most = {column: SLIPS * n if commas[column] > 1 else n / 2 for column, n in numbers.items()}
     sure = {column for column, n in commas.items() if n >= max(1, most[column])}
     if not sure:
-        return decimal_of([*parted.items()][:1], delimiter)
+        return decimal_of(parted, delimiter)
     doubtful = [(column, cell) for column, cell in either.items() if column not in sure or "." in half_width(cell)]
     return decimal_of(doubtful[:1], delimiter) if doubtful else ","
 
