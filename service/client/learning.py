@@ -104,7 +104,8 @@ class Learning(Handle):
             options = {**options, "target": await self._label_column(inputs, options)}
         try:
             with bar(self.name) as look:
-                update = await self.update(inputs, labels, wait=wait, on_progress=on_progress or look, **options)
+                body, query = await self._sent(inputs, labels, {**options})
+                update = await self._ordered("updates", body, wait, on_progress or look, **query)
         except (Refused, ValueError) as refused:
             if made and await self._unmade():
                 refused.add_note(f"Nothing was stored, and the new model {self.name} was not kept.")
@@ -127,12 +128,14 @@ class Learning(Handle):
         called target or label. Returns the update once it is final, with verdict and report; with `wait=None` at once,
         queued. Raises as `push`.
         """
+        await self._check_size(inputs)
         stored = batches if batches is None or isinstance(batches, str) else list(batches)
         body, query = await self._sent(inputs, labels, {**options, "batches": stored})
         return await self._ordered("updates", body, wait, on_progress, **query)
 
     async def add_batch(self, inputs: Any, labels: Any = None, **options: Unpack[RowOptions]) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
+        await self._check_size(inputs)
         body, query = await self._sent(inputs, labels, {**options})
         return await self._transport.call("POST", f"{self._path}/batches", Batch, body, **query)
 
@@ -265,7 +268,6 @@ class Learning(Handle):
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
-        await self._check_size(inputs)
         inputs, labels = opened(in_a_list(inputs), labels_in_a_list(labels))
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
