@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,12 +34,17 @@ class PictureFiles:
 
     @classmethod
     def below(cls, path: Path) -> PictureFiles:
-        """Hidden files are passed over. Raises ValueError where there are none, others are pictures of another kind, or
-        some stand in folders and others outside of them."""
+        """Hidden files are passed over. Raises ValueError where there are none, others are pictures of another kind,
+        links lead to what is not read, or some stand in folders and others outside of them."""
         try:
-            names, others = _names(path)
+            names, others, links = _names(path)
         except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as broken:
             raise ValueError(f"{path.name} is no zip file that can be read: {broken}.") from None
+        if links:
+            raise ValueError(
+                f"{path.name} holds links that are not followed, such as {links[0]}. Put the files themselves in place "
+                "of each, or take it out."
+            )
         if others:
             raise ValueError(
                 f"{path.name} holds pictures of other kinds than PNG and JPEG, such as {others[0]}. Save each as PNG, "
@@ -89,17 +95,27 @@ def _picture(name: PurePosixPath, file: IO[bytes]) -> bytes:
     return data
 
 
-def _names(path: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
-    """-> files that are called as PNG and JPEG files are, and those that are called as other pictures are, sorted."""
+def _names(path: Path) -> tuple[list[PurePosixPath], list[PurePosixPath], list[PurePosixPath]]:
+    """-> files that are called as PNG and JPEG files are, those that are called as other pictures are, and links that
+    are not followed: to folders, to nothing, and all of a zip file. Sorted."""
     if path.is_dir():
-        paths = [PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file()]
+        below = {PurePosixPath(file.relative_to(path).as_posix()): file for file in path.rglob("*")}
+        paths = [name for name, file in below.items() if file.is_file()]
+        links = [name for name, file in below.items() if file.is_symlink() and not file.is_file()]
     else:
         with zipfile.ZipFile(path) as archive:
-            paths = [*_entries(archive)]
-    hidden = ("__MACOSX", ".")
-    kept = sorted(name for name in paths if not any(part.startswith(hidden) for part in name.parts))
+            entries = _entries(archive)
+        paths = [*entries]
+        links = [name for name, entry in entries.items() if stat.S_ISLNK(entry.external_attr >> 16)]
+    kept, links = _seen(paths), _seen(links)
     called = [[name for name in kept if name.suffix.lower() in endings] for endings in (ENDINGS, OTHER_ENDINGS)]
-    return called[0], called[1]
+    return called[0], called[1], links
+
+
+def _seen(names: list[PurePosixPath]) -> list[PurePosixPath]:
+    """Those that are not hidden, sorted."""
+    hidden = ("__MACOSX", ".")
+    return sorted(name for name in names if not any(part.startswith(hidden) for part in name.parts))
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,34 @@ def test_pictures_of_another_kind_are_not_left_out_without_a_word(folder: bool, 
         opened(path)
     with pytest.raises(WrongUsage, match=r"Save each as PNG, or take it out\.$"):
         pictures(path)
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("to", ["../far/dogs", "nowhere"])
+def test_links_that_are_not_followed_are_not_left_out_without_a_word(to: str, folder: bool, tmp_path: Path) -> None:
+    path = _written(tmp_path / "pets.zip", **{"cats/1.png": PNG})
+    if folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(path := tmp_path / "pets")
+        (tmp_path / "far" / "dogs").mkdir(parents=True)
+        (path / "dogs").symlink_to(to)
+    else:
+        link = zipfile.ZipInfo("dogs")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(link, to)
+    with pytest.raises(WrongFile, match=r"holds links that are not followed, such as dogs\. Put the files themselves"):
+        opened(path)
+    with pytest.raises(WrongUsage, match=r"in place of each, or take it out\.$"):
+        pictures(path)
+
+
+def test_a_link_to_a_picture_is_read_as_the_picture(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(PNG)
+    (tmp_path / "pets" / "cats").mkdir(parents=True)
+    (tmp_path / "pets" / "cats" / "a.png").symlink_to(tmp_path / "1.png")
+    (tmp_path / "pets" / ".hidden").symlink_to(tmp_path)
+    assert opened(tmp_path / "pets") == ([PNG], ["cats"])
 
 
 def test_pictures_of_another_kind_that_are_hidden_are_passed_over(tmp_path: Path) -> None:
