@@ -45,7 +45,7 @@ from service.telemetry import logs, tracing
 from service.telemetry.metrics import NAMED
 from service.telemetry.requests import MODEL_ERRORS, NO_ROUTE, of_route
 from service.telemetry.tracing import Span
-from service.web.addresses import is_page
+from service.web.addresses import is_page, wants_html
 from service.web.browser import key_to_read_by
 from service.web.rendering import warm
 from service.web.site import Site
@@ -139,7 +139,7 @@ class Dispatcher:
             return
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
-        if is_page(scope["path"]):
+        if is_page(scope["path"]) or _is_lost(scope):
             answer.site, answer.taken, answer.route = self._site, True, self._site.route_at(scope["path"])
             await self._site(scope, receive, answer.send)
             self._write_description_soon()
@@ -199,6 +199,11 @@ class Dispatcher:
         finally:
             answer.route = getattr(scope.get("route"), "path", "")
             answer.model = scope.get("path_params", {}).get("model")
+
+
+def _is_lost(scope: Scope) -> bool:
+    """Whether a browser asks for an address at which there is nothing: a page tells it the ways on."""
+    return scope["method"] == "GET" and wants_html(scope) and not route_at(scope["path"])
 
 
 class _Answering:

@@ -209,9 +209,8 @@ def _of_refusal(view: View, problem: Problem) -> Shown:
 
 def _no_page(view: View) -> Answer:
     words = view.words
-    return Shown(
-        "problem.html", {"title": words("problem.no_page"), "sentence": words("problem.try_models")}, status=404
-    )
+    said = {"title": words("problem.no_page"), "sentence": words("problem.try_models"), "lost": True}
+    return Shown("problem.html", said, status=404)
 
 
 def _not_ours(view: View) -> Answer:

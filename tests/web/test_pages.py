@@ -490,6 +490,25 @@ def test_what_is_no_page_is_a_page_for_browsers_and_a_problem_for_programs(perso
     assert person.api("HEAD", "/").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/dashboard", "/v1/mdels", "/swagger/ui", "/v2x"])
+def test_an_address_without_anything_is_a_page_with_ways_on_for_a_browser_and_a_problem_for_programs(
+    person: Person, path: str
+) -> None:
+    page = person.looks(path)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such page" in page.text
+    assert 'class="button primary" href="/"' in page.text
+    assert 'class="button" href="/docs"' in page.text
+    assert person.api("GET", path).headers["content-type"] == "application/problem+json"
+
+
+def test_a_browser_reads_what_is_no_page_as_it_is(person: Person) -> None:
+    for path in ("/v1/models", "/openapi.json", "/metrics", "/version", "/v2", "/v1/models/nobody"):
+        assert not person.looks(path).headers["content-type"].startswith("text/html"), path
+    refused = person.api("POST", "/dashboard", headers={**HTML, "content-type": "application/json"}, content=b"{}")
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
 def test_a_form_that_cannot_be_read_is_answered_by_a_page(person: Person) -> None:
     headers = {**HTML, "accept-language": "ja"}
     for content, more, status, sentence in (
