@@ -667,6 +667,22 @@ def number_report(mae: float, before: float | None = None, **members: Any) -> di
     return {**report, **({"before": errors(before)} if before is not None else {}), **members}
 
 
+def test_what_the_yardstick_of_a_column_is_can_be_read_by_whoever_never_heard_of_it(person: Person) -> None:
+    grid = NumberGrid(names=["price"], offset=[0.0], step=[1.0])
+    make_number_model(person.api.runtime, "prices", grid)
+    keep_version(person.api.runtime, "prices", number_checkpoint(grid, seed=1))
+    tested = {"mae": 3.0, "rmse": 4.0, "r2": None, "coverage": None, "rows": 300, "batches": 1}
+    report = number_report(3.0, 3.0, rise=0.0, rise_interval=(-0.1, 0.1), tested=tested, forgetting=None)
+    report |= {"skill": 0.6, "yardsticks": {"column": {"mae": 7.5, "rmse": 9.0}}}
+    with person.api.runtime.database.writing() as session:
+        session.scalars(select(Version).where(Version.number == 1)).one().report = report
+    said = "Learning nothing, and taking the value of one column (the yardstick) as the answer, is off by 7.50."
+    for path in ("/", "/models/prices", "/models/prices/versions/1"):
+        assert said in person.looks(path).text
+    japanese = person.looks("/?lang=ja").text
+    assert "何も学習せず、列のひとつ（比較の基準）の値をそのまま答えた場合の誤差は 7.50 です。" in japanese
+
+
 def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Person) -> None:
     grid = NumberGrid(names=["price"], offset=[0.0], step=[1.0])
     make_number_model(person.api.runtime, "prices", grid)

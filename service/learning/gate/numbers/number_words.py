@@ -14,7 +14,7 @@ NAMED_ROWS = 3
 YARDSTICKS = {
     "mean": "always saying the mean of all targets",
     "last": "always saying the mean of the batch before",
-    "column": "answering with the yardstick's column itself",
+    "column": "taking the value of one column, its yardstick, as the answer",
 }
 """What a yardstick does, by name."""
 
