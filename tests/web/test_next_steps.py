@@ -100,6 +100,13 @@ def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
     assert [at for at, _ in stopped("contradicts_class", Verdict.HELD, "")] == [BATCH, "promote", "retract"]
 
 
+def test_a_first_version_that_learned_nothing_asks_whether_the_right_column_is_predicted() -> None:
+    made = report(fires=rule("first_version", severity=Severity.HELD))
+    steps = next_steps(_stopped(made, Verdict.HELD), EN)
+    assert [step.to.rpartition("/")[2] for step in steps] == [BATCH, "new", "promote", "retract"]
+    assert "is the right column predicted" in steps[0].when
+
+
 @pytest.mark.parametrize("verdict", [Verdict.HELD, Verdict.REJECTED, Verdict.SUPERSEDED])
 def test_what_would_be_refused_is_not_proposed(verdict: Verdict) -> None:
     for made in (report(), *(report(fires=rule(name)) for name in RULES)):

@@ -28,6 +28,7 @@ COUNT_OLD = (
 SOFTENED = 0.8
 """Soft edges make a drop smaller: so much of the limit is as much as all of it where rows are counted."""
 ONE_GROUP = "All rows are of one group, so none of them can judge what is learned from the others."
+IS_MEANT = "Is the right column predicted, and does each row have its own label?"
 STUCK = "The training loss did not fall: try another lr, or more epochs."
 
 
@@ -70,7 +71,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
         what = f"{right}, {dealt}: too few rows to judge it."
         return Finding(what, unseen.p, rule.p, evidence=False, unproven=True, figures=figures)
-    remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
+    remedy = STUCK if measured.stuck else IS_MEANT
     if unseen.p > rule.p:
         no_better = f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
         what = f"The labels cannot be predicted from the inputs. {no_better}"

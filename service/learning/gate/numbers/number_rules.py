@@ -17,6 +17,7 @@ YOUNG = 0.5
 that, and errors on it rise with any other row. Of ten honest streams three of the first batches had 40, 13 and 6 %."""
 LACKING = 0.2
 """Part of a batch that no head has seen which answers its own rows."""
+IS_MEANT = "Is the right column predicted, and does each row have its own target?"
 NEW_SOURCE = "Is it in their unit? If so, give it a model of its own, or a column that tells sources apart."
 FEW_FAR = "A few of its targets are far out: correct these rows, or take them out."
 FEW_RIGHT = f"If they are right, and what comes has changed at once, learn it {MOVE}."
@@ -43,7 +44,7 @@ def first_version(measured: NumberMeasured, number: OneNumber, policy: NumberPol
         return Finding(f"{off}; {beside}.", first.p, rule.p)
     if first.p_skill < SURELY:
         what = f"The targets{number.of} cannot be predicted from the inputs. {off}, and {beside}."
-        return Finding(what, first.p, rule.p, Severity.HELD, "Do rows and targets still belong together?")
+        return Finding(what, first.p, rule.p, Severity.HELD, IS_MEANT)
     return Finding(f"{off}, {beside}: too few rows to judge it.", first.p, rule.p, evidence=False, unproven=True)
 
 

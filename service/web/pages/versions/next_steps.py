@@ -16,7 +16,9 @@ from service.web.words import Words
 
 ROWS_AT_FAULT = (*WHOLE, "contradicts_everything")
 """Rules that find the rows at fault, and not what was made of them."""
-ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "first_version", "learned_nothing")
+FIRST = "first_version"
+"""The rule that finds nothing learned of the first file, as where another column than the one meant is predicted."""
+ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "learned_nothing", FIRST)
 """Rules that cannot tell who is right."""
 FEW = 3
 """Doubtful rows are some of a batch, and may be corrected one by one, where fewer than one row of so many is."""
@@ -89,7 +91,8 @@ def next_steps(of: Stopped, words: Words) -> list[Step]:
     if of.verdict is Verdict.SUPERSEDED:
         return [*first, *rows["take"], *live]
     if of.rule in ONLY_A_PERSON and of.verdict is Verdict.HELD:
-        return [*first, *rows["look"], *rows["correct"], *again, *live, *rows["take"]]
+        anew = [Step(words("next.other_column"), "/new", words("make.title"))] if of.rule == FIRST else []
+        return [*first, *rows["look"], *anew, *rows["correct"], *again, *live, *rows["take"]]
     more = [Step(words("next.more"), f"{at}/send", words("send.link"))]
     if of.verdict is Verdict.HELD:
         return [*first, *rows["compare"], *more, *live, *rows["take"]]
@@ -109,8 +112,8 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
         return steps
     batch, there = of.batches[0]
     page = f"{at}/batches/{batch}"
-    look = words("version.batch", id=batch)
-    steps |= {name: [Step(words(f"next.{name}"), page, look)] for name in ("look", "compare")}
+    look, why = words("version.batch", id=batch), "look_first" if of.rule == FIRST else "look"
+    steps |= {name: [Step(words(f"next.{key}"), page, look)] for name, key in (("look", why), ("compare", "compare"))}
     if there:
         faulty = "take" if of.rule in ROWS_AT_FAULT else "take_unwanted"
         steps["take"] = [Step(words(f"next.{faulty}"), f"{page}/retract", words("retract.link"))]

@@ -92,7 +92,7 @@ def test_a_first_version_that_learned_nothing_is_held() -> None:
     assert report.outcome is Outcome.UNDECIDED
     assert report.why == (
         "Held: the labels cannot be predicted from the inputs. On 240 rows it did no better than always saying "
-        '"1". No version is live yet. Do rows and labels still belong together?'
+        '"1". No version is live yet. Is the right column predicted, and does each row have its own label?'
     )
 
 
