@@ -284,7 +284,10 @@ def test_labels_that_were_found_wrong_are_taken_back_first_and_not_learned(perso
     back = f'<a class="button primary" href="{batch_page}/retract">{words("retract.link")}</a>'
     assert words("batches.learn_one") in person.looks(f"{batch_page}?lang={language}").text
     assert words("promote.rebase", live=3) in person.looks(version_page).text
+    settle = f'<a class="button" href="/models/digits/disputes/{dispute}">{words("next.do_settle")}</a>'
+    assert settle in person.looks(version_page).text
     person.api.ok("POST", f"{path}/settle", {"verdict": "refuted", "reason": "looked at them"})
+    assert words("next.do_settle") not in person.looks(version_page).text
     _settle_others(person.api, dispute, 250)
     for page in (batch_page, version_page, f"/models/digits/disputes/{dispute}"):
         shown = person.looks(page).text.partition("<main")[2]

@@ -100,6 +100,16 @@ def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
     assert [at for at, _ in stopped("contradicts_class", Verdict.HELD, "")] == [BATCH, "promote", "retract"]
 
 
+def test_an_open_dispute_is_settled_after_a_look_at_the_rows() -> None:
+    at = "/models/wine/disputes/dsp_1"
+    for verdict in (Verdict.HELD, Verdict.REJECTED):
+        for name in ("contradicts_class", "contradicts_everything", "forgets"):
+            steps = next_steps(_stopped(report(fires=rule(name)), verdict, open_dispute=at), EN)
+            links = [step.to for step in steps]
+            assert links.index(f"/models/wine/batches/{BATCH}") < links.index(at), name
+            assert links.count(at) == 1
+
+
 def test_a_first_version_that_learned_nothing_asks_whether_the_right_column_is_predicted() -> None:
     made = report(fires=rule("first_version", severity=Severity.HELD))
     steps = next_steps(_stopped(made, Verdict.HELD), EN)

@@ -49,9 +49,21 @@ def settle(view: View) -> Answer:
 
 def refuted(view: View, update: str) -> str:
     """The latest dispute over batches of an update in which the model was found right; "" where there is none."""
-    asked = {"state": DisputeState.REFUTED, "update": update, "limit": 1}
-    settled = view.api.find(view.path("disputes"), Listed[ModelDispute], **asked)
-    return settled.items[0].id if settled is not None and settled.items else ""
+    return next(iter(_of_update(view, update, DisputeState.REFUTED, 1)), "")
+
+
+def unsettled(view: View, update: str) -> str:
+    """The page of the open dispute over batches of an update, of several that of all; "" where there is none."""
+    open_ = _of_update(view, update, DisputeState.OPEN, 2)
+    at = f"/models/{view.params['model']}/disputes"
+    return f"{at}/{open_[0]}" if len(open_) == 1 else at if open_ else ""
+
+
+def _of_update(view: View, update: str, state: DisputeState, most: int) -> list[str]:
+    """Disputes in that state over batches of an update, the latest first; none where the key may not read them."""
+    asked = {"state": state, "update": update, "limit": most}
+    listed = view.api.find(view.path("disputes"), Listed[ModelDispute], **asked)
+    return [dispute.id for dispute in listed.items] if listed is not None else []
 
 
 def _goes_back(view: View, dispute: ModelDispute, batch: str) -> bool:

@@ -40,7 +40,8 @@ class Stopped:
     """A version that was stopped. `batches`: those of its update, and whether each can be taken back still; `others`:
     those to learn without any that stands out; `outdated`: another version went live since, and lacks what it has;
     `rows`: of its one batch that have a label or target; `barred`: it learned what was taken back since, and may not go
-    live; `refuted`: a dispute over its batches in which the model was found right, or ""."""
+    live; `refuted`: a dispute over its batches in which the model was found right, or ""; `open_dispute`: the page of
+    one that nobody has settled, or ""."""
 
     model: Model
     version: Version
@@ -51,6 +52,7 @@ class Stopped:
     rows: int = 0
     barred: bool = False
     refuted: str = ""
+    open_dispute: str = ""
 
     @property
     def rule(self) -> str:
@@ -83,20 +85,22 @@ def next_steps(of: Stopped, words: Words) -> list[Step]:
     if of.others:
         sent = {"batches": " ".join(of.others)}
         others = [Step(words("next.others"), f"{at}/learn", words("batches.learn_others"), sent)]
-    first = [*rebase, *others]
+    first, settle = [*rebase, *others], list[Step]()
+    if of.open_dispute:
+        settle = [Step(words("next.settle"), of.open_dispute, words("next.do_settle"))]
     if of.ready:
         return [*first, *live, *rows["take"]]
     if of.rule in ROWS_AT_FAULT:
-        return [*others, *rows["take"], *(rows["correct"] or rows["compare"]), *again, *rebase, *live]
+        return [*others, *rows["take"], *(rows["correct"] or rows["compare"]), *settle, *again, *rebase, *live]
     if of.verdict is Verdict.SUPERSEDED:
         return [*first, *rows["take"], *live]
     if of.rule in ONLY_A_PERSON and of.verdict is Verdict.HELD:
         anew = [Step(words("next.other_column"), "/new", words("make.title"))] if of.rule == FIRST else []
-        return [*first, *rows["look"], *anew, *rows["correct"], *again, *live, *rows["take"]]
+        return [*first, *rows["look"], *settle, *anew, *rows["correct"], *again, *live, *rows["take"]]
     more = [Step(words("next.more"), f"{at}/send", words("send.link"))]
     if of.verdict is Verdict.HELD:
-        return [*first, *rows["compare"], *more, *live, *rows["take"]]
-    return [*first, *rows["compare"], *rows["correct"], *more, *again, *rows["take"], *live]
+        return [*first, *rows["compare"], *settle, *more, *live, *rows["take"]]
+    return [*first, *rows["compare"], *settle, *rows["correct"], *more, *again, *rows["take"], *live]
 
 
 def _live(of: Stopped) -> str:

@@ -14,7 +14,7 @@ from service.web.client import address
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.data.batches import others, stopped, taken_back
-from service.web.pages.data.disputes import refuted
+from service.web.pages.data.disputes import refuted, unsettled
 from service.web.pages.docs import RULES
 from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
@@ -91,8 +91,9 @@ def _next(view: View, model: Model, version: Version, update: Update | None, gon
     outdated = verdict in WAITING and gone.isdisjoint(update.batches) and _outdated(view, model, version)
     batch = view.api.find(view.path("batches", batches[0][0]), Batch) if len(batches) == 1 else None
     rows = batch.rows - batch.unlabelled if batch is not None else 0
-    barred, dispute = not gone.isdisjoint(version.batches), refuted(view, update.id)
-    of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows, barred, dispute)
+    barred, settled = not gone.isdisjoint(version.batches), refuted(view, update.id)
+    open_ = unsettled(view, update.id)
+    of = Stopped(model, version, verdict, batches, others(view, update), outdated, rows, barred, settled, open_)
     return {**facts, "steps": next_steps(of, view.words), "batches": batches if len(batches) > 1 else []}
 
 
