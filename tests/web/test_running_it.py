@@ -219,3 +219,25 @@ def test_the_audit_is_paged_and_of_one_model(admin: Person, monkeypatch: pytest.
     assert 'value="other"' in of_other
     unknown = admin.looks("/audit?model=nobody")
     assert (unknown.status_code, 'id="model-fault"' in unknown.text) == (422, True)
+
+
+def test_a_change_leads_to_what_it_is_of_where_that_is_there(admin: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    for name in ("digits", "other"):
+        admin.api.ok("POST", "/v1/models", {"name": name, "input": {"kind": "vector", "size": 3}}, headers=bearer)
+    for seed in range(2):
+        make_version(admin.api.runtime, seed=seed)
+    admin.api.ok("POST", "/v1/models/digits/classes", {"names": ["a", "b"]}, headers=bearer)
+    admin.api.ok("POST", "/v1/models/digits/deployments", {"version": 1}, headers=bearer)
+    dispute = opened(admin.api, bearer)
+    opened_by = admin.api.ok("GET", f"/v1/models/digits/disputes/{dispute}", headers=bearer)
+    [batch] = opened_by["batches"]
+    admin.api.ok("DELETE", "/v1/models/other", headers=bearer)
+    page = admin.looks("/audit").text
+    links = {f"/models/digits/{at}" for at in (f"batches/{batch}", f"disputes/{dispute}", "versions/1")}
+    links |= {f"/updates/{opened_by['update']}", "/models/digits"}
+    found = set(re.findall(r'href="([^"]+)"', page.partition("<table")[2].partition("</table")[0]))
+    assert found >= links
+    assert all(admin.looks(link).status_code == 200 for link in found)
+    assert "/models/other" not in found
+    assert ">other<" in page, "it is named all the same"
