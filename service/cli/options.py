@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from service.cli.exits import WrongUsage
-from service.guessing.csv_letters import ENCODINGS
+from service.guessing.csv_files.letters import ENCODINGS
 
 Method = Annotated[str | None, typer.Option(metavar="NAME", help="How to learn them; else the model's method.")]
 Expect = Annotated[

@@ -21,8 +21,8 @@ from service.client.rows.values import is_missing, plain_labels
 from service.contract.figures import row_number
 from service.contract.names import csv_cell, names_beside
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
-from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
-from service.guessing.csv_facts import LABELLED, by_cells, lines_of
+from service.guessing.csv_files.dialect import PLAIN, Dialect, SaidDialect, dialect_in
+from service.guessing.csv_files.facts import LABELLED, by_cells, lines_of
 from service.guessing.label_column import named_label
 
 

@@ -24,7 +24,7 @@ from service.client.rows.picture_rows import opened
 from service.client.rows.table_rows import is_frame, names_in, split_columns
 from service.client.rows.values import Bytes, columns_named, in_a_list, numpy_file
 from service.contract.predictions import AnyPredictions, NumberPredictions
-from service.guessing.csv_dialect import SAYABLE, SaidDialect
+from service.guessing.csv_files.dialect import SAYABLE, SaidDialect
 
 
 class AskOptions(TypedDict, total=False):

@@ -34,7 +34,7 @@ from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
 from service.guessing.class_counts import likely_slips
-from service.guessing.csv_dialect import SAYABLE, SaidDialect
+from service.guessing.csv_files.dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.contract.names import LONGEST_NAME
 from service.guessing.column_names import NAMES_THINGS
+from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
     from service.guessing.column_facts import ColumnFacts
@@ -58,6 +59,23 @@ def others_like_labels(label: str, facts: Mapping[str, ColumnFacts]) -> list[str
     if named_label([label]) is not None:
         return []
     return [name for name, fact in facts.items() if name != label and fact.may_be_classes]
+
+
+def check_one_answer(name: str, facts: Mapping[str, ColumnFacts]) -> None:
+    """Raises Unguessable where a column is called as categories are, too, and the last one holds numbers that may be
+    predicted. name: of the column of labels by its name."""
+    last = [*facts][-1]
+    if name.strip().casefold() in OF_INPUTS and name != last and facts[last].measures:
+        raise Unguessable("two_answers", column=name, last=last)
+
+
+def check_label(name: str, facts: ColumnFacts) -> None:
+    """Raises Unguessable where the values of a column look like numbers and one is none: prices with a slip are no
+    classes; and where they are numbers that may be names of classes as well."""
+    if facts.may_measure:
+        raise Unguessable("numbers_or_names", column=name, values=len(facts.values))
+    if not facts.measures and (strange := facts.strange):
+        raise Unguessable("slip", column=name, cell=strange, number=facts.dialect.forms["number"])
 
 
 def column_aside(

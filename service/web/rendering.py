@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from service import __version__
 from service.contract.figures import amount
 from service.contract.names import seen
-from service.guessing.csv_letters import ENCODING_NAMES
+from service.guessing.csv_files.letters import ENCODING_NAMES
 from service.web.browser import Browser
 from service.web.frame import static_address
 from service.web.reports.estimates import interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from service.guessing.csv_dialect import Dialect, sign_of
+from service.guessing.csv_files.dialect import Dialect, sign_of
 
 TAB = "\t"
 """Where it parts cells, either sign begins decimals, as in fields of their own."""

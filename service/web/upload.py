@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from starlette.types import Message, Receive
 
 from service.errors import BodyTimeout, InvalidContent, TooLarge
-from service.guessing.csv_dialect import Dialect, SaidDialect, dialect_in
-from service.guessing.csv_facts import by_cells, lines_of
-from service.guessing.csv_letters import UTF16, UTF16_MARKS, WITHOUT_MARK
+from service.guessing.csv_files.dialect import Dialect, SaidDialect, dialect_in
+from service.guessing.csv_files.facts import by_cells, lines_of
+from service.guessing.csv_files.letters import UTF16, UTF16_MARKS, WITHOUT_MARK
 from service.guessing.unguessable import Unguessable
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 

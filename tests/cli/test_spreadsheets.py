@@ -17,7 +17,7 @@ from service.cli.files.readers import open_file
 from service.client import Client
 from service.client.result import Result
 from service.client.rows.guess import guess as guess_of_rows
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 from tests.cli.test_people import HEADER, Tsuika, rows, save, tsuika
 from tests.running import Server
 

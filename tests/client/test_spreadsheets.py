@@ -81,7 +81,9 @@ def test_a_file_or_folder_of_two_gigabytes_is_refused_with_the_limit_unread(
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
     for path in (file, picture):
         os.truncate(path, 2_000_000_000)
-    monkeypatch.setattr("service.guessing.csv_records.Pieces.__iter__", lambda _: pytest.fail("the file was read"))
+    monkeypatch.setattr(
+        "service.guessing.csv_files.records.Pieces.__iter__", lambda _: pytest.fail("the file was read")
+    )
     monkeypatch.setattr("service.guessing.picture_files.PictureFiles.__iter__", lambda _: pytest.fail("and this"))
     model = client.model("too-large")
     for call in (model.push, model.update, model.add_batch, model.predict):

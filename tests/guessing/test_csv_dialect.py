@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from service.guessing.csv_dates import order_of
-from service.guessing.csv_dialect import (
+from service.guessing.csv_files.dates import order_of
+from service.guessing.csv_files.dialect import (
     OF_ROWS,
     PLAIN,
     SAID_NOTHING,
@@ -19,9 +19,9 @@ from service.guessing.csv_dialect import (
     sign_of,
     with_decimal,
 )
-from service.guessing.csv_facts import by_cells, facts_of, lines_of
-from service.guessing.csv_letters import is_western
-from service.guessing.csv_records import PIECE_BYTES, Pieces
+from service.guessing.csv_files.facts import by_cells, facts_of, lines_of
+from service.guessing.csv_files.letters import is_western
+from service.guessing.csv_files.records import PIECE_BYTES, Pieces
 from service.guessing.unguessable import Unguessable
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
+from service.guessing.csv_files.dialect import SAID_NOTHING, SaidDialect
 from service.web.upload import HEAD_BYTES, Head
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version

@@ -17,7 +17,7 @@ from service.contract.reports.number_report import TestedErrors, YardstickError
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import ColumnYardstick, NumberTarget
 from service.errors import MethodRefused
-from service.guessing.csv_dialect import Dialect
+from service.guessing.csv_files.dialect import Dialect
 from service.intake.kinds.cells import no_number
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.slips import class_notes, slip_notes, value_notes

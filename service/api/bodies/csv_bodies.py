@@ -21,8 +21,8 @@ from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
-from service.guessing.csv_dialect import SAYABLE, SaidDialect
-from service.guessing.csv_letters import ENCODINGS
+from service.guessing.csv_files.dialect import SAYABLE, SaidDialect
+from service.guessing.csv_files.letters import ENCODINGS
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, check_depth, read_value
 

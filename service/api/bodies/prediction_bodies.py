@@ -25,7 +25,7 @@ from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
-from service.guessing.csv_dialect import SAYABLE
+from service.guessing.csv_files.dialect import SAYABLE
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import Places, read_csv
 from service.intake.formats.fast_json import read_usual, read_wide

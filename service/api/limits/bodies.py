@@ -10,7 +10,7 @@ from starlette.types import Scope
 from service.api.limits.request_checks import WRITES, has_body, header
 from service.contract.enums import CSV, FORM_DATA, JSON, NPY, RAW, ROWS, SAFETENSORS
 from service.errors import TooLarge, UnsupportedMedia
-from service.guessing.csv_letters import ENCODINGS
+from service.guessing.csv_files.letters import ENCODINGS
 from service.remedies import WITHOUT_BACKBONE
 from service.settings import Settings
 

@@ -28,7 +28,7 @@ from service.contract.body_limits import Limit
 from service.contract.names import LONGEST_NAME
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.targets.number_target import LARGEST_TARGET, MOST_NUMBERS_A_ROW
-from service.guessing.csv_records import LONGEST_RECORD
+from service.guessing.csv_files.records import LONGEST_RECORD
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
 from service.intake.kinds import picture_pieces

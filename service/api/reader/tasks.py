@@ -29,8 +29,8 @@ from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.targets import Target
 from service.contract.targets.class_target import ClassTarget
 from service.errors import DiskFull, InvalidContent, TooLarge
-from service.guessing.csv_dialect import SaidDialect
-from service.guessing.csv_records import Pieces
+from service.guessing.csv_files.dialect import SaidDialect
+from service.guessing.csv_files.records import Pieces
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.fast_json import read_usual

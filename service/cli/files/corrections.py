@@ -12,7 +12,7 @@ from service.cli.files.data_file import DataFile
 from service.cli.files.labels import label_text, spelt
 from service.cli.files.readers import open_file
 from service.contract.targets import Target
-from service.guessing.csv_dialect import Dialect, SaidDialect, with_decimal
+from service.guessing.csv_files.dialect import Dialect, SaidDialect, with_decimal
 from service.guessing.unguessable import Unguessable
 
 ROW = "row"

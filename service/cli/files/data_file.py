@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from service.cli.exits import WrongUsage
 from service.contract.figures import row_number
 from service.contract.names import shortened
-from service.guessing.csv_dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect
+from service.guessing.csv_files.dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect
 from service.guessing.label_column import named_label
 
 

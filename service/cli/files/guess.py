@@ -18,11 +18,12 @@ from service.cli.files.labels import LabelCounts, check_first, count_labels, nam
 from service.cli.output import word
 from service.contract.names import shortened
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, input_of
-from service.guessing.csv_dialect import Dialect
-from service.guessing.csv_facts import by_cells, check_header, check_one_answer
+from service.guessing.column_facts import FEWEST_NUMBERS, ColumnFacts, input_of
+from service.guessing.csv_files.dialect import Dialect
+from service.guessing.csv_files.facts import by_cells, check_header
+from service.guessing.doubts import DOUBTS, doubts
 from service.guessing.gaps import look_through, remembering
-from service.guessing.label_column import LABELS, number_target, others_like_labels
+from service.guessing.label_column import LABELS, check_one_answer, number_target, others_like_labels
 from service.guessing.unguessable import SENTENCES, Unguessable
 
 AGAIN = " --replace"

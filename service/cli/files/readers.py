@@ -19,9 +19,9 @@ from service.cli.files.pictures import pictures
 from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.column_names import column_names
-from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
-from service.guessing.csv_facts import check_names
-from service.guessing.csv_records import Pieces, records_of
+from service.guessing.csv_files.dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
+from service.guessing.csv_files.facts import check_names
+from service.guessing.csv_files.records import Pieces, records_of
 from service.guessing.picture_files import holds_pictures
 from service.guessing.unguessable import Unguessable
 

@@ -13,7 +13,7 @@ from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import label_text
 from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
-from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
+from service.guessing.csv_files.dialect import PLAIN, Dialect, with_decimal, with_order
 from service.guessing.label_column import column_aside
 from service.guessing.numbering import lacks_columns, what_is_missing
 from service.guessing.unguessable import Unguessable

@@ -16,7 +16,7 @@ from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, written
 from service.cli.output import plain, print_json, print_table, stdout
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import Client

@@ -24,7 +24,7 @@ from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.contract import figures
 from service.contract.names import shortened
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import RemoteModel

@@ -27,7 +27,7 @@ from service.cli.options import (
     written,
 )
 from service.cli.output import print_result, word
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import Client

@@ -25,7 +25,7 @@ from service.cli.output import plain, print_json, print_table, stdout
 from service.contract.figures import amount
 from service.contract.inputs import gap_words_of
 from service.contract.tables import value_text
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client.answer_table import Beside

@@ -46,7 +46,7 @@ from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.contract.inputs import gap_words_of
 from service.guessing.column_facts import REFUSED_WORDS
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_files.dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import RemoteModel

@@ -12,9 +12,9 @@ import httpx
 
 from service.client.errors import WrongFile
 from service.contract.enums import CSV
-from service.guessing.csv_dialect import SaidDialect, dialect_in
-from service.guessing.csv_facts import facts_of, lines_of
-from service.guessing.csv_records import Pieces
+from service.guessing.csv_files.dialect import SaidDialect, dialect_in
+from service.guessing.csv_files.facts import facts_of, lines_of
+from service.guessing.csv_files.records import Pieces
 from service.guessing.file_kinds import HEAD_BYTES, other_file
 from service.guessing.label_column import column_aside
 from service.guessing.picture_files import BEGINNINGS

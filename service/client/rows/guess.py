@@ -26,12 +26,13 @@ from service.client.rows.values import is_missing, picture_shape, plain, plain_l
 from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, input_of
-from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
-from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
-from service.guessing.csv_records import records_of
+from service.guessing.column_facts import ColumnFacts, input_of
+from service.guessing.csv_files.dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
+from service.guessing.csv_files.facts import by_cells, facts_of, lines_of
+from service.guessing.csv_files.records import records_of
+from service.guessing.doubts import DOUBTS, doubts
 from service.guessing.gaps import Looked, look_through, remembering, wide_in
-from service.guessing.label_column import label_column, number_target, others_like_labels
+from service.guessing.label_column import check_label, check_one_answer, label_column, number_target, others_like_labels
 from service.guessing.unguessable import Unguessable
 
 MOST_CHANNELS = 16

@@ -15,7 +15,7 @@ from service.client.rows.values import columns_named, is_missing
 from service.contract.figures import row_number
 from service.guessing.column_facts import MANY_VALUES, NUMBER
 from service.guessing.column_names import column_names
-from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
+from service.guessing.csv_files.dates import DATE, iso_date, order_in, order_of
 from service.guessing.full_width import half_width
 
 LARGEST_WHOLE = 2.0**53

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
-from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
-from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
-from service.guessing.csv_dialect import Dialect, currency_of, sign_of
+from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
+from service.guessing.csv_files.dates import FOUR_DIGITS, MONTH_FIRST, ORDERS, order_in
+from service.guessing.csv_files.dialect import Dialect, currency_of, sign_of
 from service.guessing.full_width import half_width
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE

@@ -10,8 +10,8 @@ from service.contract.names import seen, shortened
 from service.contract.tables import DateColumn, NumberColumn, TableInput
 from service.contract.targets import Target
 from service.errors import InvalidContent
-from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
-from service.guessing.csv_facts import LABELLED, are_cells, check_names
+from service.guessing.csv_files.dialect import SAID_NOTHING, SaidDialect
+from service.guessing.csv_files.facts import LABELLED, are_cells, check_names
 from service.guessing.numbering import lacks_columns, what_is_missing, what_is_too_much
 from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS

@@ -22,8 +22,8 @@ from service.contract.inputs import TextInput, gap_words_of
 from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_in, with_decimal, with_order
-from service.guessing.csv_records import records_of
+from service.guessing.csv_files.dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_in, with_decimal, with_order
+from service.guessing.csv_files.records import records_of
 from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.intake.formats.csv_cells import (
     ColumnFault,

@@ -13,8 +13,8 @@ from service.contract.figures import shortest
 from service.contract.inputs import VectorInput, places_of
 from service.contract.names import csv_cell, names_beside
 from service.contract.resources import Model
-from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
-from service.guessing.csv_facts import LABELLED
+from service.guessing.csv_files.dialect import PLAIN, Dialect, SaidDialect
+from service.guessing.csv_files.facts import LABELLED
 from service.guessing.unguessable import Unguessable
 from service.web.kinds import kind_of
 from service.web.kinds.kind import Answered

@@ -20,11 +20,12 @@ from service.contract.enums import CSV
 from service.contract.requests import ModelName
 from service.contract.resources import Model, Update
 from service.guessing.class_counts import likely_slips, rare_classes
-from service.guessing.column_facts import ColumnFacts, doubts, input_of, vector_of
-from service.guessing.csv_dialect import SaidDialect
-from service.guessing.csv_facts import check_label, check_one_answer, facts_of
+from service.guessing.column_facts import ColumnFacts, input_of, vector_of
+from service.guessing.csv_files.dialect import SaidDialect
+from service.guessing.csv_files.facts import facts_of
+from service.guessing.doubts import doubts
 from service.guessing.gaps import look_through, remembering
-from service.guessing.label_column import label_column, number_target
+from service.guessing.label_column import check_label, check_one_answer, label_column, number_target
 from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address

@@ -12,7 +12,7 @@ from service.contract.enums import CSV, JPEG, PNG
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
-from service.guessing.csv_dialect import Dialect, SaidDialect, with_decimal, with_order
+from service.guessing.csv_files.dialect import Dialect, SaidDialect, with_decimal, with_order
 from service.guessing.full_width import half_width
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent

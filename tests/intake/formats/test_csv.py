@@ -17,7 +17,7 @@ from service.contract.tables import TableInput, value_code
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
-from service.guessing.csv_records import LONGEST_RECORD, PIECE_BYTES
+from service.guessing.csv_files.records import LONGEST_RECORD, PIECE_BYTES
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import CsvTable, read_csv
 from tests.tables import table_of

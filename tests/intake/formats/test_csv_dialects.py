@@ -15,8 +15,8 @@ from service.contract.inputs import TextInput, VectorInput
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
-from service.guessing.csv_dialect import SaidDialect
-from service.guessing.csv_records import Pieces
+from service.guessing.csv_files.dialect import SaidDialect
+from service.guessing.csv_files.records import Pieces
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.formats.csv_table import CsvTable, read_csv
 from tests.tables import table_of

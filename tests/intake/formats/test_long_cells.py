@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from service.guessing.column_facts import input_of
-from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect
-from service.guessing.csv_facts import by_cells, facts_of
+from service.guessing.csv_files.dialect import PLAIN, SAID_NOTHING, Dialect
+from service.guessing.csv_files.facts import by_cells, facts_of
 from service.intake.formats.csv_cells import ColumnFault, Written, number_reader
 from service.intake.kinds.labels import NUMBER
 

@@ -11,9 +11,9 @@ from service.contract.enums import CSV, JSON
 from service.contract.inputs import gap_words_of, places_of
 from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput, value_text
-from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
-from service.guessing.csv_facts import by_cells, facts_of
-from service.guessing.csv_letters import ENCODING_NAMES, UTF8
+from service.guessing.csv_files.dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
+from service.guessing.csv_files.facts import by_cells, facts_of
+from service.guessing.csv_files.letters import ENCODING_NAMES, UTF8
 from service.guessing.gaps import look_through
 from service.guessing.label_column import label_column
 from service.guessing.unguessable import MENDED_BY, Unguessable

@@ -2,9 +2,8 @@
 
 Where commas part cells, as in RFC 4180, numbers have a decimal point, unless they stand in quotes and have a comma all
 through. Semicolons are what spreadsheets write where a comma is the decimal sign. There, and where tabs part cells, the
-numbers themselves say which sign is theirs. Dates say
-which of day and month stands first (csv_dates), and bytes how letters are stored (csv_letters). What can be read in two
-ways is refused, unless somebody says which is meant.
+numbers themselves say which sign is theirs. Dates say which of day and month stands first (dates), and bytes how
+letters are stored (letters). What can be read in two ways is refused, unless somebody says which is meant.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.guessing.csv_dates import ORDERS, iso_date, order_of
-from service.guessing.csv_letters import (
+from service.guessing.csv_files.dates import ORDERS, iso_date, order_of
+from service.guessing.csv_files.letters import (
     ENCODING_NAMES,
     ENCODINGS,
     UTF8,

@@ -14,6 +14,7 @@ from service.guessing.unguessable import Unguessable
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 """A date as ISO 8601 has it."""
+FOUR_DIGITS = "Years have four digits, and hours go from 0 to 23."
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 ORDERS = {DAY_FIRST: "day", MONTH_FIRST: "month"}
 """What somebody may say of 3/4/2026 -> what stands first."""

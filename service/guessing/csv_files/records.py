@@ -13,8 +13,8 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from service.guessing.csv_dialect import MARKS, PLAIN, Dialect
-from service.guessing.csv_letters import UTF8
+from service.guessing.csv_files.dialect import MARKS, PLAIN, Dialect
+from service.guessing.csv_files.letters import UTF8
 from service.guessing.unguessable import Unguessable
 
 PIECE_BYTES = 64 * 1024

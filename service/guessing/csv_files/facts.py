@@ -8,11 +8,10 @@ from itertools import islice, pairwise
 from service.contract.tables import value_text
 from service.guessing.column_facts import FEW, FEWEST_CELLS, GAP_WORDS, MOSTLY, NUMBER, ColumnFacts
 from service.guessing.column_names import column_names
-from service.guessing.csv_dates import order_in
-from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
-from service.guessing.csv_records import records_of
+from service.guessing.csv_files.dates import order_in
+from service.guessing.csv_files.dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
+from service.guessing.csv_files.records import records_of
 from service.guessing.full_width import half_width
-from service.guessing.label_column import OF_INPUTS
 from service.guessing.unguessable import Unguessable
 
 GROWING = 4
@@ -157,20 +156,3 @@ def check_names(written: Sequence[str], several: bool = True) -> list[str]:
             raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
         raise Unguessable("title", column=names[0])
     return column_names(names, "this CSV file")
-
-
-def check_one_answer(name: str, facts: Mapping[str, ColumnFacts]) -> None:
-    """Raises Unguessable where a column is called as categories are, too, and the last one holds numbers that may be
-    predicted. name: of the column of labels by its name."""
-    last = [*facts][-1]
-    if name.strip().casefold() in OF_INPUTS and name != last and facts[last].measures:
-        raise Unguessable("two_answers", column=name, last=last)
-
-
-def check_label(name: str, facts: ColumnFacts) -> None:
-    """Raises Unguessable where the values of a column look like numbers and one is none: prices with a slip are no
-    classes; and where they are numbers that may be names of classes as well."""
-    if facts.may_measure:
-        raise Unguessable("numbers_or_names", column=name, values=len(facts.values))
-    if not facts.measures and (strange := facts.strange):
-        raise Unguessable("slip", column=name, cell=strange, number=facts.dialect.forms["number"])
