@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -40,15 +39,6 @@ def made(api: Api, **members: Any) -> dict[str, Any]:
     order = {"name": "till 7", "scopes": ["learn"], **members}
     key: dict[str, Any] = api.ok("POST", "/v1/keys", order, headers=OPERATOR)
     return key
-
-
-def refreshed(api: Api) -> None:
-    """Waits for the news of a commit, and looks."""
-    until = time.monotonic() + 60.0
-    while api.door.context.keyring.up_to_date:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    api.door.context.keyring.refresh()
 
 
 def status(api: Api, secret: str) -> int:
@@ -220,7 +210,7 @@ def test_a_key_that_may_do_all_of_another_process_takes_the_place_of_that_of_the
     with other.writing() as session:
         _, secret = keys.create(session, CreateKey(name="me", scopes=[KeyScope.ADMIN]), "command line")
     other.close()
-    refreshed(keyed)
+    keyed.look()
     assert (status(keyed, "secret"), status(keyed, secret)) == (401, 200)
 
 
@@ -244,7 +234,7 @@ def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None
     key = made(keyed)
     with closing(open_database(keyed.runtime.database.url)) as other, other.writing() as session:
         keys.revoke(session, keys.get(session, key["id"]))
-    refreshed(keyed)
+    keyed.look()
     assert status(keyed, key["secret"]) == 401
 
 
@@ -255,7 +245,7 @@ def test_keys_are_read_anew_where_one_was_changed_and_not_for_other_changes(keye
     try:
         with keyed.runtime.database.writing() as session:
             audit.record(session, Action.MODEL_CREATED, "digits")
-        refreshed(keyed)
+        keyed.look()
         others = [statement for statement in read if "api_keys" in statement or "installation" in statement]
         key = made(keyed)
     finally:
