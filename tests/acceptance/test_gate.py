@@ -66,7 +66,7 @@ def test_wrong_labels_never_go_live_and_honest_ones_do(replicas: Environment) ->
     for rows, label in ((1, ""), (60, ""), (300, ""), (60, "9")):
         done = learned(there, *digits.take(rows, label))
         assert done["verdict"] == "promoted", done["report"]["gate"]["why"]
-        until(lambda number=done["version"]: here.live() == number, 2.0, "the news")
+        until(lambda number=done["version"]: here.live() == number, what="the news")
     assert here.version(here.live() or 0)["classes"][-1] == "9"
     for caller in (here, there):
         caller.http.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.service import ENDLESS, QUICK, TRAINING, Caller, WorkProcess, blobs, slow, until
+from tests.acceptance.service import ENDLESS, QUICK, TRAINING, Caller, WorkProcess, blobs, held, slow, until
 from tests.alike import alike
 from tests.postgres import PostgresServer
 from tests.running import Server
@@ -77,13 +77,15 @@ def test_two_workers_learn_every_update_once(cluster: Cluster, here: Caller, the
     names = [f"{here.name}-{k}" for k in range(3)]
     callers = [Caller(service, name).create() for service, name in zip((here.server,) * 3, names, strict=True)]
     orders = []
-    for k in range(10):
-        for caller in callers:
-            inputs, labels = blobs(k, rows=8)
-            body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
-            service = (here, there)[k % 2]
-            orders.append(service.ok("POST", f"{caller.path}/updates", body)["id"])
-    done = [here.end(order, 60.0) for order in orders]
+    with held(worker.process.pid for worker in cluster.workers):  # so neither learns all before the other looks
+        for k in range(10):
+            for caller in callers:
+                inputs, labels = blobs(k, rows=8)
+                body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+                service = (here, there)[k % 2]
+                orders.append(service.ok("POST", f"{caller.path}/updates", body)["id"])
+        until(lambda: all(any(map(worker.owns, orders)) for worker in cluster.workers), what="a claim of each")
+    done = [here.end(order) for order in orders]
     assert Counter(update["state"] for update in done) == {"succeeded": len(orders)}
     assert {update["attempts"] for update in done} == {1}
     for caller in callers:
@@ -91,7 +93,6 @@ def test_two_workers_learn_every_update_once(cluster: Cluster, here: Caller, the
         learned = caller.version(10)["batches"]
         assert len(learned) == len(set(learned)) == 10
         caller.http.close()
-    assert all(any(worker.owns(update["id"]) for update in done) for worker in cluster.workers)
 
 
 def test_a_worker_that_is_killed_loses_its_update_to_the_other(cluster: Cluster, here: Caller) -> None:
