@@ -233,10 +233,13 @@ def test_a_service_and_a_worker_end_in_order_while_the_database_answers_nothing(
     service = Server(tmp_path, **{**QUICK, "stop_seconds": 3.0, "database_url": postgres.empty()})
     with Caller(service, "net") as caller:
         caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}}).learn(1, method=slow(2))
-        update = caller.order([caller.batch(2)], method=ENDLESS)["id"]
+        batch = caller.batch(2)
+        with held([service.pid]):  # it trains once the worker beside it is there
+            update = caller.order([batch], method=ENDLESS)["id"]
+            until(lambda: caller.update(update)["state"] == "running", what="the claim")
+            beside = WorkProcess(service, "work", data=tmp_path / "beside")  # it has no rows, and nothing is due
+            until(lambda: " begins" in beside.said(), what="the worker")
         caller.training(update)
-        beside = WorkProcess(service, "work", data=tmp_path / "beside")  # it has no rows to learn from, and none is due
-        until(lambda: " begins" in beside.said(), what="the worker")
         with postgres.silent():
             service.process.terminate()
             beside.process.terminate()

@@ -73,6 +73,7 @@ def _small_updates(environment: Environment) -> float:
     for name in names:
         with Caller(environment.services[0], name) as caller:
             caller.create()
+    until(lambda: all(" begins" in worker.said() for worker in environment.workers), what="the workers")
     began = time.monotonic()
 
     def send(name: str) -> list[str]:
