@@ -99,6 +99,11 @@ class Words:
         """What a rule or a phase (`kind`) is called: its own name where a newer service has one that we do not know."""
         return self.own(f"{kind}.{name}", name)
 
+    def done(self, phase: str, done: int, total: int) -> str:
+        """How far a phase is, of what it counts; in steps where that has no name."""
+        unit = phase if f"done.{phase}" in self else "steps"
+        return self(f"done.{unit}", done=done, total=total)
+
     def own(self, key: str, sentence: str) -> str:
         """The sentence of a key; where the catalogue has none, as that of English has, the service's own."""
         return self(key) if key in self else sentence

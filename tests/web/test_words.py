@@ -59,6 +59,22 @@ def test_each_verdict_and_each_rule_of_the_gate_has_words() -> None:
     assert words.named("rule", "of_tomorrow") == "of_tomorrow"
 
 
+def test_what_a_phase_counts_is_said() -> None:
+    assert Words("en").done("features", 917, 1000) == "917 of 1,000 rows."
+    assert Words("en").done("training", 3, 1000) == "3 of 1,000 epochs."
+    assert Words("en").done("of_tomorrow", 2, 9) == "2 of 9 steps."
+    assert Words("ja").done("features", 917, 1000) == "1,000 行のうち 917 行。"
+    phases = {"queue", *re.findall(r'(?:progress|Phase)\("([a-z ]+)"', sources_of("learning", "worker"))}
+    assert len(phases) > 10
+    for language in LANGUAGES:
+        assert [name for name in sorted(phases) if f"phase.{name}" not in Words(language)] == []
+
+
+def sources_of(*rooms: str) -> str:
+    """The text of all files of rooms of the service."""
+    return "\n".join(path.read_text() for room in rooms for path in (WEB.parent / room).rglob("*.py"))
+
+
 def test_each_kind_of_refusal_has_words() -> None:
     for language in LANGUAGES:
         words = Words(language)

@@ -131,7 +131,7 @@ def test_what_waits_is_learned_and_an_update_is_stopped_and_tried_again(site: Se
         for shown in (page, open_page(site.url, java_script_enabled=False)):
             shown.goto(f"{site.url}/updates/{before}")
             shown.wait_for_selector("text=How the loss falls", timeout=60_000)  # a minute of 1,000 epochs at least
-            assert re.search(r"Training\.\s+\d+ of 1,000\. About", shown.inner_text(".verdict"))
+            assert re.search(r"Training\.\s+\d+ of 1,000 epochs\. About", shown.inner_text(".verdict"))
             assert shown.locator("progress[value]").count() == 1
         page.goto(f"{site.url}/updates/{update}/cancel")
         tab_to(page, "")

@@ -200,14 +200,14 @@ class ModelStore:
         every = [block for of_batch in blocks.values() for block in of_batch]
         make = partial(features_of, StoredSpace.of(space, self._url, self.store), self.run.device)
         columns = self.run.tasks.each(make, every, self.run.device)
-        done = 0
+        done, due = 0, sum(facts.counts[b] - len(known[b]) for b in missing)
         for batch_id, of_batch in blocks.items():
             parts, name = list[Array]([known[batch_id]]), _name(batch_id, space)
             for part in islice(columns, len(of_batch)):
                 self.run.check()
                 parts.append(part)
-                done += 1
-                self.run.progress("features", done, len(every))
+                done += len(part)
+                self.run.progress("features", done, due)
                 feature_space.save_features(self.run, name, partial(np.concatenate, parts))
             self._enter(batch_id, space, self.batch(batch_id).with_features(np.concatenate(parts)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from service.learning.data.serialization import pack_rows
 from service.learning.exact import lift_choice
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
-from service.learning.run import IN_SEQUENCE, Tasks
+from service.learning.run import IN_SEQUENCE, UNWATCHED, Run, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
@@ -65,7 +66,12 @@ def stored(folder: Path, numbers: bool, count: int = ROWS) -> dict[str, Any]:
 
 
 def learn(
-    facts: dict[str, Any], tasks: Tasks, batches: list[str], method: dict[str, Any], base: Result | None
+    facts: dict[str, Any],
+    tasks: Tasks,
+    batches: list[str],
+    method: dict[str, Any],
+    base: Result | None,
+    run: Run = UNWATCHED,
 ) -> Result:
     """What a fresh process makes of these batches."""
     version = base and Stored(number=1, layout=base.layout, shards=base.shards, learned=base.learned)
@@ -78,7 +84,7 @@ def learn(
             "entries": entered(base.entries) if base else {},
         }
     )
-    return Executor(lambda: tasks).execute(asked)
+    return Executor(lambda: tasks).execute(asked, run)
 
 
 def entered(entries: list[Entry]) -> dict[str, dict[str, str]]:
@@ -149,8 +155,11 @@ def test_features_that_take_long_are_made_in_smaller_blocks_and_of_fewer_rows(
     monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 1_000)
     monkeypatch.setattr(row_blocks, "BLOCK_WORK", 70 * 3 * 16)
     monkeypatch.setattr(model_store, "SPREAD_ROWS", 1_000)
-    made = [bits(learn(facts, tasks, BATCHES, lifted | {"width": 16}, None)) for tasks in (IN_SEQUENCE, pickled)]
+    told = list[tuple[str, int, int]]()
+    run = replace(UNWATCHED, progress=lambda *step: told.append(step))
+    made = [bits(learn(facts, tasks, BATCHES, lifted | {"width": 16}, None, run)) for tasks in (IN_SEQUENCE, pickled)]
     assert made[0] == made[1]
+    assert [step for step in told if step[0] == "features"][-1] == ("features", 270, 270), "it counts rows"
     assert pickled.asked == ["features_of"] * 6, "of three batches of 90 rows, in blocks of 64"
 
 
