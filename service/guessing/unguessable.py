@@ -19,6 +19,8 @@ SENTENCES = {
     "workbook": f"This file is a workbook of a spreadsheet, and a CSV file is due. {AS_CSV}",
     "archive": "This file is a zip archive, and a CSV file is due. Unpack it first. tsuika push takes one of pictures "
     "in folders, called .zip.",
+    "npz": "This file is npz, arrays of numpy, and a CSV file is due. In a terminal tsuika push takes it where its "
+    "name ends in .npz; in Python send its arrays.",
     "parquet": "This file is Parquet, and a CSV file is due. In a terminal tsuika push takes it where its name "
     "ends in .parquet; in Python send the frame that pandas.read_parquet makes of it.",
     "packed": "This file is packed by {name}, and a CSV file is due. Unpack it first.",

@@ -29,6 +29,7 @@ def other_files(folder: Path) -> dict[str, bytes]:
         file.writestr("[Content_Types].xml", "<Types/>")
         file.writestr("xl/workbook.xml", "<workbook/>")
     np.save(array, np.zeros(3))
+    np.savez(arrays := io.BytesIO(), inputs=np.zeros(3), labels=np.zeros(3))
     base = sqlite3.connect(folder / "a.db")
     base.execute("create table a (b)")
     base.close()
@@ -40,6 +41,7 @@ def other_files(folder: Path) -> dict[str, bytes]:
         "a PDF": b"%PDF-1.7\n",
         "a workbook of a spreadsheet": archive.getvalue(),
         "a zip archive": packed.getvalue(),
+        "is npz": arrays.getvalue(),
         "Parquet": b"PAR1\x15\x04",
         "an SQLite database": (folder / "a.db").read_bytes(),
         "holds an array of numpy": array.getvalue(),

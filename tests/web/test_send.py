@@ -385,6 +385,18 @@ def test_what_is_wrong_with_a_member_that_the_form_has_no_field_for_stands_besid
     assert "source should be a valid string." in refused.text
 
 
+def test_pages_say_where_files_go_that_they_do_not_take(person: Person) -> None:
+    spec = {"kind": "image", "channels": 1, "height": 1, "width": 1}
+    person.api.ok("POST", "/v1/models", {"name": "dots", "input": spec})
+    for model in ("dots", "stays"):
+        assert f"<code>tsuika push {model} FILE</code>" in person.looks(f"/models/{model}/send").text
+    for language, sentence in (("en", "takes pictures in folders or a zip"), ("ja", "画像やその zip は、ターミナルの")):
+        person.looks(f"/?lang={language}")
+        refused = send(person, b"PK\x03\x04", "pictures.zip", "dots")
+        assert (refused.status_code, sentence in refused.text) == (415, True)
+        assert "no line of a CSV file" not in refused.text
+
+
 def test_a_file_of_a_form_that_is_not_ours_is_not_read(person: Person) -> None:
     assert send(person, GOOD, new_classes="on", token="x" * 32).status_code == 403
     assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []

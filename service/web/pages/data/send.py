@@ -35,6 +35,8 @@ MARK_VALUES = ("one", "other", "sign")
 PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
+NO_CSV = "unsupported-media-type"
+"""Of a CSV file, or what was sent as one, for a model of images."""
 LISTED = 200
 """Columns of a vector that the page names: of more it says how many there are."""
 LONG_QUERY = "address-too-long"
@@ -235,6 +237,8 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
     slug, said = slug_of(problem), dict[str, list[str]]()
     if slug == LONG_QUERY:
         return {"file": words("send.long_names")}
+    if slug == NO_CSV:
+        return {"file": words("send.images_in_json")}
     if slug == UNKNOWN_LABELS:  # its detail says how a program would mend it
         own = words("send.unknown", n=len(problem.errors))
         return {"file": Said(" ".join(fault.detail for fault in problem.errors), slug, own)}
