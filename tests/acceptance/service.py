@@ -45,8 +45,8 @@ def slow(epochs: int) -> dict[str, Any]:
     return {"name": "fine_tune", "epochs": epochs, "batch_size": 4, "lr": 0.001}
 
 
-TRAINING = slow(300)
-"""One that is seen in the middle of its epochs, and ends: it takes some four seconds."""
+TRAINING = slow(1000)
+"""One that is seen in the middle of its epochs, and ends: it takes some four seconds, on a fast machine one or two."""
 ENDLESS = {**slow(1000), "batch_size": 1}
 """One that somebody ends before it does: it takes some ten seconds."""
 
