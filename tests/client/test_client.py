@@ -34,7 +34,8 @@ from service.client import (
     UnknownLabels,
     Unreachable,
 )
-from service.client.rows.guess import Guess, guess
+from service.client.rows.guess import guess
+from service.client.rows.guessed import Guess
 from service.client.rows.values import find_not_finite, not_finite, numpy_file, plain, plain_labels
 from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy

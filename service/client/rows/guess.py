@@ -6,10 +6,11 @@ Nothing is imported and nothing is sent: the rows say what they are. `tsuika ini
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from service.client.rows.csv_file import CsvFile, csv_file, naming
+from service.client.rows.guessed import Guess, listed, quoted
 from service.client.rows.table_rows import (
     are_dicts,
     has_wide,
@@ -25,9 +26,9 @@ from service.client.rows.table_rows import (
 from service.client.rows.values import is_missing, picture_shape, plain, plain_labels
 from service.contract.figures import row_number
 from service.contract.tables import value_text
-from service.guessing.class_counts import counted_classes, slips
+from service.guessing.class_counts import slips
 from service.guessing.column_facts import ColumnFacts, input_of
-from service.guessing.csv_files.dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
+from service.guessing.csv_files.dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_files.facts import by_cells, facts_of, lines_of
 from service.guessing.csv_files.records import records_of
 from service.guessing.doubts import DOUBTS, doubts
@@ -36,80 +37,7 @@ from service.guessing.label_column import check_label, check_one_answer, label_c
 from service.guessing.unguessable import Unguessable
 
 MOST_CHANNELS = 16
-MOST_LEFT_OUT = 10
-"""Columns that a sentence leaves out."""
 _NONE = type(None)
-
-
-@dataclass(frozen=True)
-class Guess:
-    """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
-    those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: the rows of each.
-    `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written. `gaps`: what its
-    cells say where nothing is known, and `taken`: that in sentences, as far as nobody has said it. `lines`: of a file,
-    that of the first row of each class, where one may be a slip. `others`: columns that may hold the labels as well as
-    the last one, which was taken."""
-
-    input: dict[str, Any]
-    target: dict[str, Any] | None = None
-    columns: tuple[str, ...] = ()
-    doubts: tuple[tuple[str, str, str], ...] = ()
-    classes: Mapping[str, int] = field(default_factory=dict)
-    first: Mapping[str, int] = field(default_factory=dict)
-    dialect: Dialect = PLAIN
-    gaps: tuple[str, ...] = ()
-    taken: tuple[str, ...] = ()
-    lines: Mapping[str, int] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What `create_model` is told beside name and input."""
-        return {} if self.target is None else {"target": self.target}
-
-    @property
-    def sentence(self) -> str:
-        """What was guessed."""
-        where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
-        said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
-        ways = [
-            DOUBTS[why].format(column=c, cell=cell, way=self._way(why, c, cell), **self.dialect.forms)
-            for why, c, cell in self.doubts
-        ]
-        classes = [f"Classes: {counted_classes(self.classes)}.", self.slips] if self.classes else []
-        if self.others:
-            ways.append(f'If another column is to be predicted, such as {_quoted(self.others[:4])}: target="COLUMN".')
-        return " ".join(filter(None, [said, self.dialect.sentence, *classes, *self.taken, *ways]))
-
-    def _way(self, why: str, column: str, cell: str) -> str:
-        """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
-        out = f'leave_out="{column}"'
-        if why == "text":
-            others = [each["name"] for each in self.input["columns"] if each["name"] != column]
-            how = f" (leave_out=[{_quoted(others)}])" if len(others) <= MOST_LEFT_OUT else ""
-            return f"Make a model of texts of that column alone{how}, or leave it out: {out}."
-        if why == "ids":
-            return f'{out}, or of a frame frame["{column}"].astype("category").'
-        if why == "words":
-            return f'gaps=["{cell}"] of a file, na_values="{cell}" where pandas reads it.'
-        of_cells = why in ("gap", "slip", "date_slip")
-        return f'read the file with na_values="{cell}".' if of_cells else f"{out}."
-
-    @property
-    def otherwise(self) -> str:
-        """How to have it otherwise, once the model is made."""
-        if not self.doubts and not self.taken and not self.others:
-            return "To decide it yourself: create_model."
-        return "This model keeps its columns: to have them otherwise, say so in a push to a model of another name."
-
-    @property
-    def slips(self) -> str:
-        """The question whether rare classes are slips; "" where there are none."""
-        return slips(self.classes, lambda name: f" ({self._place(name)})")
-
-    def _place(self, name: str) -> str:
-        """Where the first row of a class stands."""
-        return f"line {self.lines[name]:,}" if self.lines else f"row {self.first[name]}, counted from 0"
 
 
 SAY_WHICH = 'Say predicts="number" or predicts="class".'
@@ -177,7 +105,7 @@ def guess(
         labels = labels if labels is not None else table[columns[0]] if columns else None
         target = target_of(labels, "class" if as_class and predicts is None else predicts)
         target = number_target(*columns) if target == {"kind": "number"} else target
-    gap_words, sentences = (*looked.gaps,), tuple(looked.sentences(_quoted))
+    gap_words, sentences = (*looked.gaps,), tuple(looked.sentences(quoted))
     ours = Guess(spec, target, tuple(columns), doubtful, gaps=gap_words, taken=sentences, others=tuple(others))
     return _with_classes(ours, labels)
 
@@ -231,13 +159,13 @@ def _of_file(
         others = others_like_labels(columns[0], facts)
     inputs = {name: fact for name, fact in facts.items() if name not in columns}
     spec = remembering(input_of(inputs), gaps, looked.gaps)
-    words, taken = (*dict.fromkeys([*gaps, *looked.gaps]),), tuple(looked.sentences(_quoted))
+    words, taken = (*dict.fromkeys([*gaps, *looked.gaps]),), tuple(looked.sentences(quoted))
     labels = {name: facts[name] for name in columns}
     doubtful = tuple(doubts(spec, inputs))
     if unknown := {cell: name for why, name, cell in doubtful if why == "gap"}:
         raise ValueError(
-            f"Nearly all cells of {_quoted([*dict.fromkeys(unknown.values())])} are numbers, and others say "
-            f"{_quoted([*unknown])}. If nothing is known there, say so: gaps=[{_quoted([*gaps, *unknown])}]. If these "
+            f"Nearly all cells of {quoted([*dict.fromkeys(unknown.values())])} are numbers, and others say "
+            f"{quoted([*unknown])}. If nothing is known there, say so: gaps=[{quoted([*gaps, *unknown])}]. If these "
             "are categories, say it first: client.create_model(name, {...})."
         )
     for why, name, cell in doubtful:
@@ -245,7 +173,7 @@ def _of_file(
             records = records_of(file, dialect)
             at = [*map(value_text, next(records)[1])].index(name)
             line = next(line for line, cells, _ in records if len(cells) > at and cells[at].strip() == cell)
-            said = DOUBTS[why].format(column=name, cell=cell, way=f"gaps=[{_quoted([*gaps, cell])}].", **dialect.forms)
+            said = DOUBTS[why].format(column=name, cell=cell, way=f"gaps=[{quoted([*gaps, cell])}].", **dialect.forms)
             raise ValueError(
                 f"Line {line:,}: {said} If these are categories, say it first: client.create_model(name, {{...}})."
             )
@@ -280,7 +208,7 @@ def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequ
     """The columns that hold labels or targets: those that were asked for, else one by its name; none where there is
     none. Raises ValueError for one that is not there."""
     if missing := [name for name in asked if name not in names]:
-        raise ValueError(f'There is no column "{missing[0]}". There are {_listed(names)}.')
+        raise ValueError(f'There is no column "{missing[0]}". There are {listed(names)}.')
     if asked:
         return asked
     guessed = label_column([name for name in names if name not in leave_out])
@@ -375,27 +303,3 @@ def _shape(rows: Any) -> tuple[int, ...]:
         lengths.append(len(rows))
         rows = rows[0]
     return (*lengths, *rows.shape) if lengths and hasattr(rows, "shape") else tuple(lengths)
-
-
-def _described(spec: Mapping[str, Any]) -> str:
-    if spec["kind"] == "vector":
-        return f"rows of {spec['size']} numbers"
-    if spec["kind"] == "image":
-        channels = "1 channel" if spec["channels"] == 1 else f"{spec['channels']} channels"
-        shape = f"{spec['width']} x {spec['height']} pixels, {channels}"
-        low, high = spec.get("scale", {"range": (0, 255)})["range"]
-        return f"images of {shape}, from {low} to {high}"
-    if spec["kind"] == "table":
-        columns = [f"{column['name']} ({column['kind']})" for column in spec["columns"]]
-        return f"a table of {_listed(columns)}"
-    return "texts"
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _listed(names: Iterable[str], most: int = 12) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
