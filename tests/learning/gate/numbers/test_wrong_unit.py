@@ -148,3 +148,15 @@ def test_early_versions_are_stopped_by_gross_units_alone() -> None:
     assert "divided by 10 they fit" in second.judged(inputs, 10 * targets).why
     for aside in (0, 1, 4):
         assert second.judged(inputs, targets + aside * targets.std()).outcome is Outcome.PASS
+
+
+def test_a_season_in_which_all_targets_moved_alike_is_no_other_unit() -> None:
+    """A factor changes how far targets lie apart, too. Four rows do not show that."""
+    stream = Stream(level=7.0, spread=3.0, noise=0.3)
+    inputs, targets = stream.draw(ROWS)
+    moved = stream.judged(inputs, targets + 5.0)
+    assert "wrong_unit" not in fired(moved)
+    assert "If they moved on purpose, learn them with" in moved.why
+    assert "wrong_unit" in fired(stream.judged(inputs, 1.609344 * targets))
+    assert "wrong_unit" in fired(stream.judged(inputs, 1.8 * targets + 32))
+    assert stream.measured(inputs[:4], targets[:4] + 5.0).repair.factor == "/ 1.61"

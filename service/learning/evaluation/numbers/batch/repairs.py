@@ -40,6 +40,9 @@ AS_MUCH = 0.8
 """Part of the factor by which division must bring errors down: in targets ten times too large noise is, too, so in each
 of 59 such batches they came down by 1.01 times the factor or more. Where little is known of targets any division brings
 them nearer: a right week of flights looked ten times too large, and errors came down by a fifth of that."""
+MOVED_ALIKE, ENOUGH = 1.5, 20
+"""Of so many targets or more that lie so many times nearer once all are shifted alike, counted as they were sent, no
+unit is said but for slips: a factor changes their spread, too. A spring warmer by 5 °C looked 1.61 times too large."""
 OF_LOGARITHMS = 4.0
 """A factor that brings logarithms so many times nearer is no shift among others: every factor is a shift of them."""
 PLAINLY = 2.0
@@ -69,18 +72,19 @@ def best_repair(assessment: NumberAssessment, usual: Floats, median: float, k: i
     turned = () if log else _turned(targets, expected, float(np.median(usual) * unit))
     nothing = float(np.median(np.abs(_goals(assessment, targets, np.zeros_like(targets), k) - values)))
     before = np.inf if log else float(np.median(error_sizes(sent, values) / usual))  # of logarithms it is a shift
+    off = sent - values
+    alike = np.inf if log or len(off) < ENOUGH else MOVED_ALIKE * float(np.median(np.abs(off - np.median(off))))
     for mistake in (*MISTAKES, *turned):
         goals = _goals(assessment, targets, targets * mistake.times + mistake.plus, k)
         if np.isfinite(goals).all():
             error, by = error_sizes(goals, values), abs(mistake.times)
             after, shrinks = float(np.median(error)), by < 1 and not mistake.plus
             little = nothing <= NEARER * after or before * by < AS_MUCH * np.median(error / usual)
-            if not (shrinks and little):
+            if not (shrinks and little) and (_is_slip(mistake) or after <= by * alike):
                 tried.append((after, error / usual, mistake))
     if not tried:
         return None
     nearest, repaired, best = min(tried, key=lambda one: one[0])
-    off = sent - values
     shifted = off / OF_LOGARITHMS if log else off - np.median(off)
     as_sent = (repaired > PLAINLY) & (error_sizes(sent, values) / usual < repaired / 2)
     return Repair(
@@ -88,11 +92,15 @@ def best_repair(assessment: NumberAssessment, usual: Floats, median: float, k: i
         wrong=best.wrong,
         right=best.right,
         after=float(np.median(repaired)) / median,
-        slip=abs(best.times) in SLIPS and not best.plus,
+        slip=_is_slip(best),
         divides=1 / abs(best.times),
         rows=len(usual) - int(as_sent.sum()),
         no_shift=nearest < float(np.median(np.abs(shifted))),
     )
+
+
+def _is_slip(mistake: Mistake) -> bool:
+    return abs(mistake.times) in SLIPS and not mistake.plus
 
 
 def _goals(assessment: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:
