@@ -19,7 +19,7 @@ from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.ids import new_id
-from service.registry.rows import same_rows, sketches, stopped
+from service.registry.rows import currencies, same_rows, sketches, stopped
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.conditions import RETRACTED, STANDING, THERE, WAITING
 from service.registry.sql.database import among, clock
@@ -80,7 +80,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         if known := same(session, model, arrival.digest, arrival.source):
             return known, False
         twice = same_rows.note_of_other_source(session, model, arrival) or sketches.note(session, model, arrival)
-        notes = [*twice, *(arrival.notes or ())]
+        notes = [*twice, *currencies.compared(session, model, arrival)]
         arrival = replace(arrival, notes=notes or None)
     rows = arrival.rows + arrival.unlabelled
     return add(session, model, arrival, f"{rows} {'row' if rows == 1 else 'rows'}", kept_rows=arrival.rows), True

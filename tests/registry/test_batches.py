@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select, text
 
 from service.contract.enums import BatchState
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import batches, deployments, versions
+from service.registry import batches, deployments, models, versions
 from service.registry.rows import same_rows
 from service.registry.sql.base import Table
 from service.registry.sql.conditions import WAITING
@@ -40,6 +40,36 @@ def test_the_state_is_the_first_that_holds(database: Database) -> None:
             if not erased:
                 waits = [b.id for b in batches.pending(session, digits)]
                 assert waits == ([stored.id] if expected is BatchState.PENDING else [])
+
+
+def test_amounts_in_another_currency_than_in_the_newest_live_batch_are_told(database: Database) -> None:
+    def noted(sign: str, source: str | None = None, live: bool = True) -> tuple[str, list[str] | None]:
+        notes = ["The day stands first in dates.", f'Amounts of "rent, "net"" are in {sign}.'] if sign else None
+        sent = replace(arrival(batches.new_batch_id()), notes=notes, source=source)
+        with database.writing() as session:
+            made, _ = batches.accept(session, models.get(session, "flats"), sent)
+            made.in_live = live
+            return made.id, made.notes
+
+    def other(sign: str, batch_id: str, before: str) -> str:
+        amounts = f'Amounts of "rent, "net"" are in {sign}, and those of batch {batch_id} in {before}: they are learned'
+        return (
+            f"{amounts} as the same numbers. If that is not meant, take this batch back, and send it in one currency."
+        )
+
+    with database.writing() as session:
+        model(session, "flats")
+    first, notes = noted("$")
+    assert notes == ["The day stands first in dates.", 'Amounts of "rent, "net"" are in $.']
+    assert noted("")[1] is None
+    assert noted("€", live=False)[1] == [notes[0], other("€", first, "$")]
+    told = noted("€")[1]
+    assert told == [notes[0], other("€", first, "$")], "what is not live says nothing"
+    assert noted("€")[1] == [notes[0], 'Amounts of "rent, "net"" are in €.']
+    told = noted("£", "Leeds")[1]
+    assert told is not None
+    assert "in £, and those of batch" in told[1]
+    assert noted("£", "Leeds")[1] == [notes[0], 'Amounts of "rent, "net"" are in £.'], "its source is asked first"
 
 
 def test_a_batch_is_learned_while_the_live_version_knows_it_and_pending_otherwise(database: Database) -> None:

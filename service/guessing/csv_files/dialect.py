@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from service.guessing.csv_files.dates import ORDERS, iso_date, order_of
@@ -72,6 +73,9 @@ _MONEY = re.compile(
     f"([+-]?)([{CURRENCIES}])?[ \u00a0\u202f]?([0-9.,][0-9., \u00a0\u202f]*?)[ \u00a0\u202f]?([{CURRENCIES}])?"
 )
 """A number with the sign of a currency before it, behind it, or none."""
+CURRENCY_NOTE = re.compile(f'Amounts of "(?P<column>.*)" are in (?P<sign>[{CURRENCIES}])(?:[.]$|, and)')
+MOST_NOTED = 10
+"""Columns of amounts that are noted."""
 _SHIFT = "\x1b$"
 """With what letters of ISO-2022-JP begin, all of which are of ASCII."""
 _STRAY = re.compile("[\udc80-\udcff]")
@@ -300,6 +304,11 @@ def sign_of(text: str, delimiter: str) -> str | None:
 def currency_of(text: str) -> str:
     """The sign of the currency of an amount; "" of all else."""
     return _amount(half_width(text))[1]
+
+
+def currency_notes(signs: Mapping[str, str]) -> list[str]:
+    """What a file notes of its columns of amounts; `CURRENCY_NOTE` reads it again. signs: of currencies, by column"""
+    return [f'Amounts of "{column}" are in {sign}.' for column, sign in islice(signs.items(), MOST_NOTED)]
 
 
 def _amount(text: str) -> tuple[str, str]:

@@ -89,9 +89,14 @@ class NumberReader(ColumnReader):
 
     largest = LARGEST_CELL
 
-    def __init__(self, one: Callable[[str], float], kept: int, gaps: bool = True, comma: bool = False) -> None:
+    def __init__(self, one: OneCurrency, kept: int, gaps: bool = True, comma: bool = False) -> None:
         super().__init__(one, kept, gaps)
-        self._comma = comma
+        self._one, self._comma = one, comma
+
+    @property
+    def currency(self) -> str:
+        """The sign of the currency of the numbers that were read; "" where they have none."""
+        return self._one.sign
 
     def read(self, cells: Sequence[str]) -> Floats:
         usual, text = cells, "".join(cells)
@@ -124,17 +129,17 @@ class OneCurrency:
     """Reads the numbers of a column, of which all that have the sign of a currency have one and the same."""
 
     def __init__(self, read: Callable[[str], float]) -> None:
-        self._read, self._sign = read, ""
+        self._read, self.sign = read, ""
 
     def __call__(self, text: str) -> float:
         """Raises CellFault, DialectUnknown."""
         number = self._read(text)
         if sign := currency_of(text):
-            if self._sign and sign != self._sign:
+            if self.sign and sign != self.sign:
                 raise CellFault(
-                    f"{quoted_cell(text)} is in {sign}, and one above is in {self._sign}. Write all in one currency."
+                    f"{quoted_cell(text)} is in {sign}, and one above is in {self.sign}. Write all in one currency."
                 )
-            self._sign = sign
+            self.sign = sign
         return number
 
 

@@ -22,13 +22,23 @@ from service.contract.inputs import TextInput, gap_words_of
 from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.guessing.csv_files.dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_in, with_decimal, with_order
+from service.guessing.csv_files.dialect import (
+    MARKS,
+    PLAIN,
+    Dialect,
+    currency_notes,
+    decimal_of,
+    dialect_in,
+    with_decimal,
+    with_order,
+)
 from service.guessing.csv_files.records import records_of
 from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.intake.formats.csv_cells import (
     ColumnFault,
     ColumnReader,
     DialectUnknown,
+    NumberReader,
     VectorReader,
     Written,
     column_reader,
@@ -196,6 +206,7 @@ class _Reading:
         self._rows = np.empty((self._at_once, self._columns))
         self._goals = np.empty((self._at_once, len(header.targets)))
         self._cells = {name: k for k, name in enumerate(header.names)}
+        self._amounts: dict[str, NumberReader] = {}
         self._takers = [*self._of_inputs(), *self._of_others()]
 
     def _of_inputs(self) -> Iterator[tuple[int, Take]]:
@@ -208,17 +219,24 @@ class _Reading:
             if self._table is not None:
                 names = self._names.get(place, {})
                 reader = column_reader(self._table.columns[place], names, self._columns, self._written)
-            yield self._cells[name], partial(_put, self._rows[:, place], reader)
+            yield self._cells[name], partial(_put, self._rows[:, place], self._counted(name, reader))
 
     def _of_others(self) -> Iterator[tuple[int, Take]]:
         """The same of targets or labels, and of groups."""
         for k, name in enumerate(self._header.targets):
             if self._meant.word == TARGETS:
-                yield self._cells[name], partial(_put, self._goals[:, k], number_reader(self._written))
+                reader = self._counted(name, number_reader(self._written))
+                yield self._cells[name], partial(_put, self._goals[:, k], reader)
             else:
                 yield self._cells[name], partial(_add, self._labels, _Names("a label").read)
         if self._header.group is not None:
             yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group").read)
+
+    def _counted(self, name: str, reader: ColumnReader) -> ColumnReader:
+        """The reader of a column, which may have amounts of a currency."""
+        if isinstance(reader, NumberReader):
+            self._amounts[name] = reader
+        return reader
 
     def read(self, records: Iterable[tuple[int, list[str], int]]) -> None:
         """Takes the rows of these records. Raises DialectUnknown; for the first fault InvalidContent, Unguessable."""
@@ -292,7 +310,8 @@ class _Reading:
         more = self._header.left_out
         are = "are no columns" if len(more) > 1 else "is no column"
         left_out = f"{listed(more)} {are} of {self._model}, and left out." if more else ""
-        return [note for note in (self._dialect.sentence, left_out) if note]
+        signs = {name: reader.currency for name, reader in self._amounts.items() if reader.currency}
+        return [*(note for note in (self._dialect.sentence, left_out) if note), *currency_notes(signs)]
 
     def _check_whole(self, targets: Floats, first: int) -> None:
         """Raises InvalidContent for a row of which some targets are known and others not."""

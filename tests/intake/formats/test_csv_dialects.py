@@ -17,6 +17,7 @@ from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.guessing.csv_files.dialect import SaidDialect
 from service.guessing.csv_files.records import Pieces
+from service.guessing.full_width import half_width
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.formats.csv_table import CsvTable, read_csv
 from tests.tables import table_of
@@ -140,7 +141,10 @@ def test_amounts_are_read_without_their_currency_of_which_a_column_has_one() -> 
     spec = table_of({"city": "category", "rent": "number"})
     for rents in (["$1,234.50", "-$5", "80"], ["1234.5 €", "-5€", "80"], ["￥1,234.5", "-¥5", "80"]):
         text = "city,rent\n" + "".join(f'a,"{rent}"\n' for rent in rents)
-        assert read(text, Meant(), spec).named.rows[:, 1].tolist() == [1234.5, -5, 80], rents
+        table = read(text, Meant(), spec)
+        assert table.named.rows[:, 1].tolist() == [1234.5, -5, 80], rents
+        sign = next(letter for letter in half_width(rents[0]) if letter in "€$¥")
+        assert table.notes == [f'Amounts of "rent" are in {sign}.']
     assert read("city;rent\na;1.234,50 €\nb;5 €\n", Meant(), spec).named.rows[:, 1].tolist() == [1234.5, 5]
     vectors = VectorInput(kind="vector", size=2)
     assert read("a,b\n$1.5,2\n", Meant(), vectors).named.rows.tolist() == [[1.5, 2]]
