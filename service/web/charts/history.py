@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
+from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -17,6 +18,8 @@ from service.contract.figures import amount
 from service.web.charts.axis import Axis, bar, cross, dot, grid, length, line, path, svg, text, ticks
 from service.web.reports.estimates import Estimate
 from service.web.words import Words, round_percent
+
+T = TypeVar("T")
 
 
 class Mark(StrEnum):
@@ -115,7 +118,7 @@ def describe(of: History) -> str:
             if step.beside is not None:
                 sentences.append(words("chart.yardstick_is", last=of.show(step.beside.value)))
     if forgot := _judged(of.steps):
-        worst, last = max(forgot, key=lambda pair: pair[1]), forgot[-1]
+        worst, last = max(forgot, key=lambda pair: pair[1]), _told(forgot)
         key = "chart.forgotten_most" if round(worst[1], 3) > 0 else "chart.forgotten_none"
         sentences.append(words(key, value=of.lost(worst[1]), version=worst[0].number))
         if last is not worst and round(worst[1], 3) > 0:
@@ -233,7 +236,7 @@ def _bars(of: History, steps: Sequence[Step], x: dict[int, float], frame: _Frame
         kind = "bar held" if step.mark is Mark.HELD else "bar"
         bars.append(bar(kind, x[step.number] - width / 2, up.at(share), width, up.at(0.0)))
     if judged:
-        label, y, (step, share) = frame.right + LABEL_GAP, BOTTOM + BARS_ABOVE + 8, judged[-1]
+        label, y, (step, share) = frame.right + LABEL_GAP, BOTTOM + BARS_ABOVE + 8, _told(judged)
         bars.append(text("lab beside", label, y, of.words("chart.forgotten")))
         bars.append(text("tick", label, y + LABEL_HEIGHT, of.lost(share)))
         if step is not steps[-1]:
@@ -256,8 +259,8 @@ def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) ->
 
 
 def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
-    """What the lines are, at the right end, with their last values, and the version where it is not the last; apart by
-    a line's height at least, and above the names of versions."""
+    """What the lines are, at the right end, with the values that `_last` has, and the version where it is not the last;
+    apart by a line's height at least, and above the names of versions."""
     places = [
         (up.at(shown[0].value), kind, name, *shown)
         for shown, kind, name in zip(_last(steps), KINDS, of.names, strict=False)
@@ -281,11 +284,15 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
 
 
 def _last(steps: Sequence[Step]) -> list[tuple[Estimate, int] | None]:
-    """The last value of each line and its version; rejected ones are passed over."""
-    return [
-        next(((e, s.number) for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
-        for choose in CHOICES
-    ]
+    """The value of each line of the live version, else the last one, and its version; rejected ones are passed over."""
+    known = [[(s, e) for s in steps if (e := choose(s)) and s.mark is not Mark.REJECTED] for choose in CHOICES]
+    last = [_told(of) if of else None for of in known]
+    return [(of[1], of[0].number) if of is not None else None for of in last]
+
+
+def _told(known: Sequence[tuple[Step, T]]) -> tuple[Step, T]:
+    """That of the live version, which stands for how good the model is; the last one where it has none."""
+    return next((of for of in known if of[0].mark is Mark.LIVE), known[-1])
 
 
 def _label(of: History, name: str, estimate: Estimate) -> str:
