@@ -440,6 +440,11 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
         "Version 4 is off by 2 on average, version 3 by 3.50. "
         "Whether that is more than chance, these figures do not say."
     )
+    for kind, ones in ((CLASSES, (score(a=0.9), score(a=0.92))), (NUMBERS, (errors[0], errors[1]))):
+        sides = kind.side(ones[0]), kind.side(ones[1])
+        for worse, chance in (((-0.1, -0.01), "is more than chance"), ((-0.1, 0.01), "may be chance")):
+            assert chance in sentence(*sides, kind, (3, 4), EN, worse), "row by row the service says it"
+        assert "do not say" in sentence(*sides, kind, (3, 4), EN, (0.01, 0.1)), "it is better by one figure alone"
     assert Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9), of_errors=True).better
     assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
     ranges = {str(start): Estimate(1.0, None, None, 9, start) for start in (472.0, 66.3)}

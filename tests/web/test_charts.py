@@ -113,7 +113,9 @@ def test_the_value_at_the_edge_is_that_of_the_live_version_whatever_came_after_i
         shown = [Step(1, Mark.WENT_LIVE, None, share(0.95, 300)), Step(2, Mark.LIVE, share(0.99, 300), forgotten=0.01)]
         shown.append(Step(3, mark, share(0.6, 300), forgotten=0.4))
         for picture in re.findall(r"<svg.*?</svg>", history(of(shown))):
-            told = re.findall(r'<text class="(?:lab \w+|note)" x="\d+" y="[\d.]+" text-anchor="start">([^<]*)<', picture)
+            told = re.findall(
+                r'<text class="(?:lab \w+|note)" x="\d+" y="[\d.]+" text-anchor="start">([^<]*)<', picture
+            )
             assert "old 99.0\N{NO-BREAK SPACE}%" in told
             assert told.count("version 2") == 2, "of the line and of what was forgotten"
             assert "60.0" not in "".join(told)

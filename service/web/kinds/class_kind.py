@@ -159,6 +159,10 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         new = {name: estimate for name, estimate in _brought(report).items() if name not in side.groups}
         return Side(side.trusted, {**new, **side.groups}, new)
 
+    def worse(self, report: Report) -> tuple[float, float] | None:
+        gain = report.old_classes.interval
+        return None if gain is None else (-gain[1], -gain[0])
+
     def finding(self, rule: Rule, report: Report, words: Words) -> Finding:
         batch, worst = report.batch, report.worst_class
         rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
@@ -189,12 +193,11 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         gone = words("reason.kept.gone", names=[f"「{name}」" for name in old.gone]) if old.gone else ""
         few = [words("reason.kept.few_of", name=name, right=of.right, n=of.rows) for name, of in sorted(weak.items())]
         missed = words("reason.kept.barely", classes=few) if few else ""
-        if report.before is None or old.before is None or old.after is None or old.interval is None:
+        if report.before is None or old.before is None or old.after is None or self.worse(report) is None:
             knows = words("reason.kept.knows", names=names) if known else ""
             return gone + knows + missed + self.how_good(report, words)
         change = {"before": f"{100 * old.before:.1f}", "after": percent(old.after), "n": report.before.rows}
-        low, high = old.interval
-        knows, way = words("reason.kept.knows_and", names=names) if known else "", direction((-high, -low))
+        knows, way = words("reason.kept.knows_and", names=names) if known else "", direction(self.worse(report))
         slightly = way == "same" and old.after < old.before
         kept = words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
         return gone + knows + kept + missed + _since(report.lost_since, words)

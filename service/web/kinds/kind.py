@@ -160,6 +160,11 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         """The same, and what was judged on rows of its own batch, which it had not learned."""
 
     @abstractmethod
+    def worse(self, report: R) -> tuple[float, float] | None:
+        """By how much it answers the trusted rows worse than the version that it was made from, row by row: the 95 %
+        interval; less than nothing is a gain."""
+
+    @abstractmethod
     def finding(self, rule: Rule, report: R, words: Words) -> Finding: ...
 
     @abstractmethod

@@ -123,6 +123,9 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         side = self.side(report.after)
         return side if report.before else Side(None, side.groups, side.groups)
 
+    def worse(self, report: NumberReport) -> tuple[float, float] | None:
+        return report.rise_interval
+
     def finding(self, rule: Rule, report: NumberReport, words: Words) -> Finding:
         """Its subject is that of several numbers a row which the gate names, as `OneNumber.of` and `for_it` do."""
         errors, batch = report.after or report.tested, report.batch
@@ -141,7 +144,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         change = {"before": _off(report.before, words), "after": _off(report.after, words), "n": report.before.rows}
         limit = next((rule.limit for rule in report.gate.rules if rule.name == "forgets"), None)
         beyond = limit is None or (report.rise or 0.0) > limit
-        way = direction(report.rise_interval)
+        way = direction(self.worse(report))
         kept = words(f"reason.kept.error_{'beyond' if way == 'worse' and beyond else way}", **change)
         return f"{self.how_good(report, words)}{kept}"
 

@@ -8,7 +8,7 @@ from service.contract.resources import Page as Listed
 from service.contract.version_resources import Version, VersionSummary
 from service.web.charts.changes import changes
 from service.web.kinds import kind_of
-from service.web.kinds.kind import AnyKind
+from service.web.kinds.kind import AnyKind, direction
 from service.web.reports.estimates import Pair, Side
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
@@ -59,11 +59,14 @@ def _compared(before: Version, after: Version, kind: AnyKind, words: Words) -> d
 
     first, second, together = sides(before, after, kind)
     bars, numbers = kind.bars(after.report), (before.number, after.number)
+    worse = kind.worse(after.report) if together else None
     paired = pairs(first, second, kind)
     groups = [(of, of.said(words, "compare.one_alone")) for of in paired]
     title = words("compare.chart", before=before.number, after=after.number)
     return {
-        "sentence": sentence(first, second, kind, numbers, words) if bars.drawn else _of_bars(paired, numbers, words),
+        "sentence": sentence(first, second, kind, numbers, words, worse)
+        if bars.drawn
+        else _of_bars(paired, numbers, words),
         "bars": bars,
         "together": together,
         "rows": [own_rows(of.number, side) for of, side in ((before, first), (after, second)) if side.own],
@@ -106,8 +109,16 @@ def pairs(first: Side, second: Side, kind: AnyKind) -> list[Pair]:
     return sorted(made, key=lambda of: (of.change is None, -abs(of.change or 0.0), of.start, of.name))
 
 
-def sentence(one: Side, other: Side, kind: AnyKind, numbers: tuple[int, int], words: Words) -> str:
-    """Which of the two was better, and whether that may be chance: a share is, where the intervals meet."""
+def sentence(
+    one: Side,
+    other: Side,
+    kind: AnyKind,
+    numbers: tuple[int, int],
+    words: Words,
+    worse: tuple[float, float] | None = None,
+) -> str:
+    """Which of the two was better, and whether that may be chance. worse: by how much the other is, row by row; where
+    that is not known a share may be chance where the intervals meet."""
     first, second = one.trusted, other.trusted
     if first is None or second is None:
         return words("compare.unknown")
@@ -119,9 +130,12 @@ def sentence(one: Side, other: Side, kind: AnyKind, numbers: tuple[int, int], wo
     least, most = sorted((first.value, second.value))
     points = f"{100 * (most - least):.1f}"
     values = {"winner": winner, "loser": loser, "least": amount(least), "most": amount(most), "points": points}
-    said = words(f"compare.better_{kind.name}", **values)
+    said, unsaid = words(f"compare.better_{kind.name}", **values), words("compare.unsaid")
+    if worse is not None:
+        known = {"same": words("compare.unsure"), "better" if judged else "worse": words("compare.sure")}
+        return f"{said} {known.get(direction(worse), unsaid)}"
     if not kind.has_intervals:
-        return said
+        return f"{said} {unsaid}"
     ends = (first.low, first.high, second.low, second.high)
     meets = None not in ends and max(first.low or 0, second.low or 0) <= min(first.high or 0, second.high or 0)
     chance = words("compare.chance") if meets else words("compare.no_chance")
