@@ -468,10 +468,11 @@ def test_what_the_service_gave_as_a_reason_is_said_in_japanese(person: Person) -
     assert "そのバッチは取り消されました。" in page
     assert f'<p lang="en">{sentence}</p>' in page
     moves = person.looks("/models/digits").text.partition("公開の履歴")[2]
-    assert "取り消し：" in moves
+    assert "行の取り消しか訂正：" in moves
     assert why not in moves
-    assert "バージョン 1 を公開しました。" in moves.partition("取り消し：")[2]
+    assert "バージョン 1 を公開しました。" in moves.partition("取り消しか訂正：")[2]
     assert sentence in person.looks(f"/models/digits/disputes/{dispute}?lang=en").text
+    assert "By taking rows back, or correcting them:" in person.looks("/models/digits").text
     assert why in person.looks("/models/digits").text.partition("What was live when")[2]
 
 
