@@ -141,6 +141,8 @@ def pages(http: httpx.Client) -> dict[str, str]:
         "batch-long": f"/models/hostile/batches/{first('/v1/models/hostile/batches')}",
         "batch-hostile": f"/models/empty/batches/{batch}",
         "correct": f"{of}/correct?row-0=on&row-1=on",
+        "correct-doubtful": f"/models/disputed/batches/{first('/v1/models/disputed/batches')}/correct?suspects=on",
+        "promote-against": "/models/contested/versions/2/promote",
         "retract": f"{of}/retract",
         "predict-columns": "/models/wide/predict",
         "new": "/new",

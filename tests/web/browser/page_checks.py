@@ -27,6 +27,9 @@ BARE = """[...document.querySelectorAll('main h1, main h2')].filter(heading => {
   return next && !['P', 'H1', 'H2'].includes(next.tagName);
 }).map(heading => heading.innerText)"""
 """Headings that numbers follow, without a sentence before them."""
+OVER = """[...document.querySelectorAll('td')].filter(cell => getComputedStyle(cell).overflow === 'visible')
+  .filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText)"""
+"""Cells whose words stand over those of the next one."""
 LOOKED_AT = dict.fromkeys(
     ("limits", "audit", "docs", "gate", "updates", "lineage", "lineage-numbers", "disputes", "classes"), "it is read"
 )
@@ -42,7 +45,8 @@ WITHOUT = {
 
 def check_looks(page: Page, axe: Look, url: str, pages: Mapping[str, str], scheme: str, language: str) -> None:
     """Asserts that axe finds nothing on any page, that none is wider than the window, that none shows HTML of names,
-    that a sentence stands before numbers, and that each has its one main button; and takes their pictures."""
+    that no cell of a table covers the next one, that a sentence stands before numbers, and that each has its one main
+    button; and takes their pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     width, found = page.viewport_size["width"], {}
     for name, path in pages.items():
@@ -53,6 +57,7 @@ def check_looks(page: Page, axe: Look, url: str, pages: Mapping[str, str], schem
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate("document.querySelectorAll('main img:not(.pixels), main b b').length") == 0, name
         assert page.evaluate(BARE) == [], name
+        assert page.evaluate(OVER) == [], name
         assert page.locator(".primary").count() == (name not in WITHOUT), name
     assert {name: faults for name, faults in found.items() if faults} == {}
 
