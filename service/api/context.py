@@ -23,14 +23,28 @@ from service.api.limits.turns import Turns
 from service.api.reader.process import Reader
 from service.api.update_watcher import Watcher
 from service.api.validation import validated
-from service.contract.requests import CreateModel
+from service.contract.requests import CreateCorrection, CreateModel
 from service.errors import InvalidContent
-from service.intake.json_body import MODEL_MEMBERS, MODEL_VALUES, MOST_MEMBERS, MOST_VALUES, JsonBody, read_object
+from service.intake.json_body import (
+    CORRECTION_MEMBERS,
+    MODEL_MEMBERS,
+    MODEL_VALUES,
+    MOST_MEMBERS,
+    MOST_VALUES,
+    JsonBody,
+    read_object,
+)
 from service.registry.callers.idempotency import Attempt
 from service.runtime import Runtime
 from service.serving.batcher import Batcher
 
 M = TypeVar("M", bound=BaseModel)
+
+FEW: Mapping[type[BaseModel], tuple[int, int]] = {
+    CreateModel: (MODEL_MEMBERS, MODEL_VALUES),
+    CreateCorrection: (CORRECTION_MEMBERS, MOST_VALUES),
+}
+"""Members and values of lists of bodies that may have more of them than others."""
 
 LONGEST_WAIT = 60.0
 MOST_ITEMS = 1000
@@ -127,7 +141,7 @@ def body_of(
 ) -> tuple[M, JsonBody]:
     """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
     data: bytes = request.scope["tsuika.body"]
-    most, values = (MODEL_MEMBERS, MODEL_VALUES) if kind is CreateModel else (MOST_MEMBERS, MOST_VALUES)
+    most, values = FEW.get(kind, (MOST_MEMBERS, MOST_VALUES))
     shared: Context = request.app.state.context
     depth = shared.runtime.settings.max_depth
     body = read_object(data or b"{}" if empty else data, most=most, values=values, depth=depth)

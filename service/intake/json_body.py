@@ -32,6 +32,8 @@ MOST_MEMBERS = 1_000
 memory, and no well-meant body comes near."""
 MODEL_MEMBERS = 10_000
 """The same of a body that makes a model, which may describe a thousand columns."""
+CORRECTION_MEMBERS = 20_100
+"""The same of a body that corrects 10,000 rows, each of which may have a list of targets."""
 MOST_VALUES = 20_000
 """Values of all lists of a body together, but for its rows, labels and targets: 10,000 names or ids are the most that
 is asked for. A value of a list that is refused takes up to 350 bytes."""

@@ -338,6 +338,19 @@ def test_what_cannot_be_corrected_is_refused_where_it_stands(api: Api, batch: st
         assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "pending", rows
 
 
+def test_as_many_rows_are_corrected_at_once_as_the_description_says(api: Api) -> None:
+    inputs = np.random.default_rng(0).normal(size=(10_001, 3)).round(2).tolist()
+    body = {"inputs": inputs, "labels": ["b"] * 10_001, "new_classes": "allow"}
+    sent = api.ok("POST", f"{MODEL}/batches", body)["id"]
+    api.ok("POST", f"{MODEL}/classes", {"names": ["a"]})
+    done = correct(api, sent, {str(row): "a" for row in range(10_000)})
+    assert done.status_code in (200, 202), done.text
+    new = api.ok("GET", f"{MODEL}/batches/{done.json()['corrected']['by']}")
+    assert new["label_counts"] == {"a": 10_000, "b": 1}
+    more = correct(api, sent, {str(row): "a" for row in range(10_001)})
+    assert (more.status_code, pointers(more)) == (422, ["/rows"])
+
+
 def test_rows_that_were_deleted_or_erased_cannot_be_corrected(api: Api, batch: str) -> None:
     with api.runtime.database.writing() as session:
         session.get_one(Batch, batch).kept_rows = 1

@@ -103,6 +103,8 @@ ROWS = (
         "Send what is asked for alone.", COST),
     Row("members of a model", json_body.MODEL_MEMBERS, "members", 422,
         "The same of a body that makes a model.", "Send fewer columns.", COST),
+    Row("members of a correction", json_body.CORRECTION_MEMBERS, "members", 422,
+        "The same of a body that corrects rows, of which it has 10,000 at most.", "Send fewer rows.", COST),
     Row("values of lists", json_body.MOST_VALUES, "values", 422,
         "Values of all lists of a body together, beside its rows, labels and targets.",
         "Send what is asked for alone.", COST),
