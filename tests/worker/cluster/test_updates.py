@@ -86,8 +86,8 @@ def test_the_preflight_names_each_node_and_one_of_another_version(head: Node, tm
     assert "tsuika is 0.0.9 on node" in said.stdout
 
 
-def large(runtime: Runtime, rows: int, lift: str = "none") -> str:
-    """An update of so many rows, by a closed form."""
+def large(runtime: Runtime, rows: int, **method: object) -> str:
+    """An update of so many rows, by a closed form unless a method is named."""
     batch_id = f"bat_{rows}"
     inputs = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     with runtime.database.writing() as session:
@@ -97,8 +97,13 @@ def large(runtime: Runtime, rows: int, lift: str = "none") -> str:
         folds = {name: [rows, 0, rows, 0] for name in "ab"}
         facts = batches.Arrival(batch_id, digest, digest, rows, made.counts(), folds, [], None, True)
         batch = batches.accept(session, digits, facts)[0]
-        order = Order(UpdateKind.LEARN, [batch.id], {"name": "ridge", "lift": lift})
+        order = Order(UpdateKind.LEARN, [batch.id], method or {"name": "ridge", "lift": "none"})
         return updates.enqueue(session, digits, order, by="somebody").id
+
+
+def training_on(runtime: Runtime, rows: int) -> str:
+    """An update that is seen in the middle of its epochs, on a fast machine, too."""
+    return large(runtime, rows, name="retrain", epochs=1000, batch_size=1)
 
 
 def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str | None, list[str], object]]:
@@ -121,7 +126,7 @@ def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_
     """Tasks have one CPU besides that of the learning process, then two."""
 
     def spread(runtime: Runtime) -> list[str]:
-        return [large(runtime, 1_500, "auto"), large(runtime, 33_000)]
+        return [large(runtime, 1_500, name="ridge", lift="auto"), large(runtime, 33_000)]
 
     def orders(runtime: Runtime) -> list[str]:
         return [*spread(runtime), order(runtime, "ridge"), order(runtime, "retrain")]
@@ -208,14 +213,14 @@ def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_i
 ) -> None:
     runtime = runtime_of(head.address)
     worker_of(runtime)
-    update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
+    update_id = training_on(runtime, 24)
     until(lambda: training(runtime, update_id))
     [learner] = learners(head)
     with runtime.database.writing() as session:
         session.get_one(Update, update_id).cancel_requested = True
     until(lambda: look(runtime, update_id).state == "cancelled")
     until(lambda: learner not in learners(head))
-    update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
+    update_id = training_on(runtime, 25)
     until(lambda: training(runtime, update_id))
     [learner] = learners(head)
     learner.kill()
@@ -247,7 +252,7 @@ def test_without_a_cluster_an_update_waits_and_says_why_and_goes_on_once_there_i
     try:
         until(lambda: look(runtime, update_id).state == "succeeded")
         assert worker.trouble() is None
-        update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
+        update_id = training_on(runtime, 24)
         until(lambda: training(runtime, update_id))
         head.kill()
         until(lambda: look(runtime, update_id).state == "queued")
