@@ -259,8 +259,12 @@ def test_an_update_that_failed_says_why_and_is_found_however_old(
     assert "&lt;b&gt;nan&lt;/b&gt; in epoch 2" in page
     assert f'action="/updates/{update}/retry"' in page
     assert "Training left the finite numbers" in person.looks("/models/digits").text
+    first = person.looks("/").text
+    assert "The latest update failed." in first
+    assert f'href="/updates/{update}"' in first
     for n in range(2):
         person.api.ok("POST", "/v1/models/digits/updates", {**sent, "inputs": [[n, n, n]]})
+    assert "The latest update failed." not in person.looks("/").text, "others were ordered since"
     first = person.looks("/models/digits/updates").text
     assert update not in first
     [older] = re.findall(r'href="(/models/digits/updates\?cursor=[^"]+)"', first)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.contract.resources import Model
+from service.contract.enums import UpdateState
+from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
 from service.contract.version_resources import Lineage, Version
 from service.web.client import address
@@ -21,17 +22,19 @@ PARTS = ("storage", "disk", "learning")
 @dataclass(frozen=True)
 class Line:
     """A model in the list. `good`: a sentence on what is live, None where the key may not read it; `held`: versions
-    that wait for a decision; `overtaken`: those that would, had no other gone live since."""
+    that wait for a decision; `overtaken`: those that would, had no other gone live since; `failed`: the latest update,
+    if it failed."""
 
     model: Model
     good: str | None
     held: list[int]
     overtaken: list[int]
+    failed: str | None = None
 
     @property
     def waits(self) -> bool:
         """Whether a person has something to do."""
-        return bool(self.held)
+        return bool(self.held or self.failed)
 
 
 def show(view: View) -> Answer:
@@ -56,12 +59,16 @@ def _line(view: View, model: Model) -> Line:
         version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
         if version is not None:
             good = kind_of(model.target).how_good(version.report, view.words, model.target)
-    # the batches of a version that waits are pending: where none is, its lineage need not be asked for
+    # batches of what waits or failed are pending: where none is, neither has to be asked for
     if not model.pending.batches:
         return Line(model, good, [], [])
     after = max((model.live_version or 0) - LOOKED_BACK, 0)
     lineage = view.api.find(address("models", model.name, "lineage"), Lineage, after=after)
-    return Line(model, good, held_now(lineage), overtaken(lineage))
+    latest = view.api.find(address("models", model.name, "updates"), Listed[Update], limit=1)
+    failed = (
+        next((of.id for of in latest.items if of.state is UpdateState.FAILED), None) if latest is not None else None
+    )
+    return Line(model, good, held_now(lineage), overtaken(lineage), failed)
 
 
 def held_now(lineage: Lineage | None) -> list[int]:
