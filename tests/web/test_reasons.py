@@ -42,6 +42,7 @@ from service.learning.gate.numbers.number_measurements import (
     Repair,
     Rise,
 )
+from service.learning.gate.numbers.number_rules import NEW_SOURCE
 from service.learning.gate.verdicts import promoted
 from service.learning.gate.verdicts import verdict_sentence as verdict_of
 from service.learning.gate.wrong_columns import ColumnSlips
@@ -568,6 +569,14 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
     )
     assert not within_chance(rule("forgets", value=0.0213))
     assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"
+
+
+def test_a_new_source_that_is_unlike_the_others_is_named_in_japanese() -> None:
+    what = '"till", a source that is new, is unlike the others: errors on 124 trusted rows rose, 6,769 → 15,923 '
+    why = f"{what}(+135.2 %; 30 % are allowed). {NEW_SOURCE}"
+    spoken = rule_sentence(rule("forgets", why=why, remedy=NEW_SOURCE), 2, report(NumberReport), JA)
+    assert spoken.startswith("新しい出所「till」の行は")
+    assert spoken.endswith("出所を区別する列を加えてください。")
 
 
 def test_a_chance_that_is_nearly_nothing_is_said_so() -> None:
