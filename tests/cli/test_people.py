@@ -24,6 +24,7 @@ from service.cli.verdicts import print_update
 from service.client import Client, InvalidContent
 from service.contract.names import csv_cell
 from service.contract.resources import Update
+from tests.acceptance.service import held
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
@@ -87,7 +88,7 @@ def refusing(*arguments: Any, **options: Any) -> None:
 
 @pytest.mark.long
 def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
-    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Server
 ) -> None:
     first = save(tmp_path / "first.csv", rows(["apple", "pear"]))
     only_said = tsuika("init", "fruits", first, "--dry-run")
@@ -205,7 +206,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     ]
     on_live = tsuika("rebase", "fruits@3")
     assert (on_live.code, on_live.out[:17]) == (DONE, "● Live: version 4"), "version 3 was made on version 1"
-    with Client() as client:
+    with Client() as client, held([shared.pid]):  # the second one waits for the first
         fruit = [{"weight": 7, "sugar": 1, "acid": 3, "colour": 5 + k} for k in range(2)]
         queued = [client.model("fruits").update([row], ["apple"], wait=None) for row in fruit]
         client.cancel(queued[-1].id)
