@@ -687,6 +687,22 @@ def test_what_the_yardstick_of_a_column_is_can_be_read_by_whoever_never_heard_of
     assert "何も学習せず、列のひとつ（比較の基準）の値をそのまま答えた場合の誤差は 7.50 です。" in japanese
 
 
+def test_a_batch_that_was_stopped_says_nothing_of_the_version_beside_its_yardstick(person: Person) -> None:
+    grid = NumberGrid(names=["price"], offset=[0.0], step=[1.0])
+    make_number_model(person.api.runtime, "prices", grid)
+    tested = {"mae": 3.0, "rmse": 4.0, "r2": None, "coverage": None, "rows": 300, "batches": 1}
+    report = number_report(3.0, 3.0, rise=0.0, rise_interval=(-0.1, 0.1), tested=tested, forgetting=None)
+    report |= {"skill": 0.6, "yardsticks": {"mean": {"mae": 7.5, "rmse": 9.0}, "last": {"mae": 9.0, "rmse": 9.0}}}
+    for number, outcome in ((1, "pass"), (2, "fail"), (3, "undecided")):
+        keep_version(person.api.runtime, "prices", number_checkpoint(grid, seed=number))
+        with person.api.runtime.database.writing() as session:
+            row = session.scalars(select(Version).where(Version.number == number)).one()
+            row.report = {**report, "gate": {**report["gate"], "outcome": outcome}}
+        page = person.looks(f"/models/prices/versions/{number}").text
+        said = "below that of the yardstick of the model", "The yardstick is always saying the mean of all targets."
+        assert all((each in page) is (outcome == "pass") for each in (*said, "the mean of the batch before is off by"))
+
+
 def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Person) -> None:
     grid = NumberGrid(names=["price"], offset=[0.0], step=[1.0])
     make_number_model(person.api.runtime, "prices", grid)

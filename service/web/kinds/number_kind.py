@@ -14,7 +14,14 @@ from service.contract.enums import Outcome
 from service.contract.figures import amount
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
 from service.contract.reports.facts import Rule
-from service.contract.reports.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
+from service.contract.reports.number_report import (
+    Errors,
+    NumberReport,
+    OutlierRow,
+    Region,
+    TestedErrors,
+    YardstickError,
+)
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
@@ -98,9 +105,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         return NUMBERS if report is not None and report.after is not None and report.after.numbers else RANGES
 
     def changed(self, report: NumberReport, words: Words) -> Changed:
-        before, after, skill = report.before, report.after, report.skill if report.yardsticks else None
-        key = "version.skill" if skill is None or skill >= 0 else "version.skill_worse"
-        said = [] if skill is None else [words(key, skill=percent(abs(skill)))]
+        before, after, said = report.before, report.after, _beside_yardstick(report, words)
         if after is not None and after.numbers:
             was = {of.name: _mean(of.mae, before.rows) for of in before.numbers} if before else {}
             pairs = [Pair(of.name, was.get(of.name), _mean(of.mae, after.rows), True) for of in after.numbers]
@@ -109,7 +114,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         regions = after.regions if after is not None else []
         return Changed(
             [Pair(_name_of(of), errors.get((of.from_, of.to)), _of_range(of), True) for of in regions],
-            (said, [words(f"good.beside.{name}", error=amount(of.mae)) for name, of in report.yardsticks.items()]),
+            (said, [words(f"good.beside.{name}", error=amount(of.mae)) for name, of in _yardsticks(report).items()]),
         )
 
     def side(self, score: Errors | None) -> Side:
@@ -204,6 +209,21 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
 def _tested(report: NumberReport) -> TestedErrors | None:
     """Errors on the last batches as they came. Where the gate stopped a batch, they tell of that and of no version."""
     return report.tested if report.gate.outcome is Outcome.PASS else None
+
+
+def _yardsticks(report: NumberReport) -> dict[str, YardstickError]:
+    """What others would have answered to the rows of `_tested`; of a first version, to its own."""
+    stopped = report.gate.outcome is not Outcome.PASS and report.tested is not None
+    return {} if stopped else report.yardsticks
+
+
+def _beside_yardstick(report: NumberReport, words: Words) -> list[str]:
+    """How its error stands beside that of the model's yardstick, and what that is where it is known."""
+    skill, beside = report.skill, report.beside
+    if skill is None or not _yardsticks(report):
+        return []
+    said = words("version.skill" if skill >= 0 else "version.skill_worse", skill=percent(abs(skill)))
+    return [said, words(f"version.by_{beside[0]}")] if beside is not None else [said]
 
 
 def _judged(report: NumberReport) -> Errors | None:
