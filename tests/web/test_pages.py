@@ -271,6 +271,19 @@ def test_an_update_that_failed_says_why_and_is_found_however_old(
     assert f'href="/updates/{update}"' in person.looks(unescape(older)).text
 
 
+def test_an_update_leads_to_its_version_beside_the_one_before(person: Person) -> None:
+    for seed in (1, 2):
+        make_version(person.api.runtime, seed=seed)
+    update = person.api.ok("POST", "/v1/models/digits/updates", {"inputs": [[1, 2, 3]], "labels": ["a"]})["id"]
+    with person.api.runtime.database.writing() as session:
+        first, second = session.scalars(select(Version).order_by(Version.number))
+        row = session.get_one(Row, update)
+        row.state, row.verdict, row.base_version_id, row.version_id = "succeeded", "promoted", first.id, second.id
+    page = person.looks(f"/updates/{update}").text
+    [compared] = re.findall(r'href="(/models/digits/compare[^"]+)">Compare version 1 with version 2<', page)
+    assert person.looks(unescape(compared)).status_code == 200
+
+
 def test_the_time_that_is_left_is_told_while_it_trains() -> None:
     began = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
     facts = {"state": "running", "started_at": began, "progress": {"phase": "training", "done": 25, "total": 100}}
