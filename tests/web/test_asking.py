@@ -140,7 +140,7 @@ def test_a_model_is_asked_with_numbers_and_answers_with_its_version(person: Pers
     [row] = expected["predictions"]
     text = unescape(page.text)
     assert f"It is “{row['class']}”" in text
-    assert "What else it could be" in text
+    assert "What it could be" in text
     assert '<a href="/models/digits/versions/1">version 1</a>' in text
     assert "POST /v1/models/digits/predictions" in text
     assert '{"inputs": [[1, 2, 3]], "top": 10}' in text

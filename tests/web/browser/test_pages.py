@@ -139,7 +139,7 @@ def test_a_model_is_asked_by_the_keyboard_alone(
     looked = open_page(f"{site.url}/models/hostile/predict")
     looked.fill("#rows", str([[[0] * 8] * 8]))
     looked.click("button.primary")
-    assert "What else it could be" in looked.inner_text("main")
+    assert "What it could be" in looked.inner_text("main")
     assert looked.evaluate("document.querySelectorAll('script:not([src]), main img').length") == 0
     assert axe(looked) == ""
     looked.fill("#rows", "[[1]]")
