@@ -241,3 +241,4 @@ def test_a_change_leads_to_what_it_is_of_where_that_is_there(admin: Person) -> N
     assert all(admin.looks(link).status_code == 200 for link in found)
     assert "/models/other" not in found
     assert ">other<" in page, "it is named all the same"
+    assert '<a href="/models/digits/versions/1">version 1</a>' in page, "who hears links alone is told of what"
