@@ -119,6 +119,9 @@ def test_the_value_at_the_edge_is_that_of_the_live_version_whatever_came_after_i
             assert "old 99.0\N{NO-BREAK SPACE}%" in told
             assert told.count("version 2") == 2, "of the line and of what was forgotten"
             assert "60.0" not in "".join(told)
+        waits = history(of([Step(1, Mark.LIVE, None, share(0.95, 300)), Step(2, mark, share(0.9, 300))]))
+        told = re.findall(r'<text class="(?:lab \w+|note)" x="\d+" y="[\d.]+" text-anchor="start">([^<]*)<', waits)
+        assert ("version 2" in told) is (mark is Mark.HELD), "what waits is not taken for what is live"
         assert "At version 2 it is 1" in describe(of(shown))
 
 

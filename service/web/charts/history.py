@@ -239,7 +239,7 @@ def _bars(of: History, steps: Sequence[Step], x: dict[int, float], frame: _Frame
         label, y, (step, share) = frame.right + LABEL_GAP, BOTTOM + BARS_ABOVE + 8, _told(judged)
         bars.append(text("lab beside", label, y, of.words("chart.forgotten")))
         bars.append(text("tick", label, y + LABEL_HEIGHT, of.lost(share)))
-        if step is not steps[-1]:
+        if not _goes_unsaid(step.number, steps):
             whose = of.words("version.path", version=step.number)
             bars.append(text("note", label, y + LABEL_HEIGHT + NOTE_HEIGHT, whose))
     return bars
@@ -259,15 +259,15 @@ def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) ->
 
 
 def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
-    """What the lines are, at the right end, with the values that `_last` has, and the version where it is not the last;
-    apart by a line's height at least, and above the names of versions."""
+    """What the lines are, at the right end, with the values that `_last` has, and whose those are where that has to be
+    said; apart by a line's height at least, and above the names of versions."""
     places = [
         (up.at(shown[0].value), kind, name, *shown)
         for shown, kind, name in zip(_last(steps), KINDS, of.names, strict=False)
         if shown
     ]
     places.sort(key=lambda place: place[0])
-    heights = [0 if version == steps[-1].number else NOTE_HEIGHT for *_, version in places]
+    heights = [0 if _goes_unsaid(version, steps) else NOTE_HEIGHT for *_, version in places]
     at, above, below = list[float](), 0.0, BOTTOM + 4.0
     for (y, *_), height in zip(places, heights, strict=True):
         at.append(max(y + 4, above + LABEL_HEIGHT))
@@ -281,6 +281,11 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
         if height:
             labels.append(text("note", frame.right + LABEL_GAP, y + height, of.words("version.path", version=version)))
     return labels
+
+
+def _goes_unsaid(version: int, steps: Sequence[Step]) -> bool:
+    """Whether it need not be said that a value is of that version: it is the newest one, and waits for nobody."""
+    return version == steps[-1].number and steps[-1].mark is not Mark.HELD
 
 
 def _last(steps: Sequence[Step]) -> list[tuple[Estimate, int] | None]:
