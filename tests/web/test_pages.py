@@ -86,7 +86,10 @@ def test_the_page_of_all_calls_is_prepared_once_a_page_is_asked_for(
     until(written)  # what the page of all calls is made of
 
 
-def test_a_page_does_not_wait_for_what_the_page_of_all_calls_needs(person: Person) -> None:
+def test_a_page_does_not_wait_for_what_the_page_of_all_calls_needs(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "QUIET_SECONDS", 3600.0)  # nobody looks at the next page so late
     person.looks("/")
     first = person.api.door._then
     person.looks("/")
