@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zipfile
 from html import escape
 from pathlib import Path
 
@@ -94,6 +95,24 @@ def test_a_file_or_folder_of_two_gigabytes_is_refused_with_the_limit_unread(
             assert refused.value.status == 413
     with pytest.raises(NotFound):
         model.info()
+
+
+def test_a_small_zip_file_of_pictures_that_unpacks_to_too_much_is_refused_unread(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("red/1.png", "red/2.png", "red/notes.txt"):
+            archive.writestr(name, b"\x89PNG\r\n\x1a\n" + bytes(40_000_000))
+    assert path.stat().st_size < 200_000
+    monkeypatch.setattr("service.guessing.picture_files.PictureFiles.__iter__", lambda _: pytest.fail("it was read"))
+    sentence = r"^pictures\.zip unpacks to 80\.0 MB, and the service takes 67\.1 MB at once .* Nothing was sent"
+    for call in (client.model("unpacked").push, client.model("unpacked").predict):
+        with pytest.raises(TooLarge, match=sentence):
+            call(path)
+    path.write_bytes(b"no zip file")
+    with pytest.raises(WrongFile, match=r"^pictures\.zip is no zip file that can be read"):
+        client.model("unpacked").push(path)
 
 
 def test_texts_of_numbers_in_frames_and_dicts_are_sent_as_numbers(
