@@ -6,11 +6,13 @@ import io
 import json
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
+import polars
 import pytest
 from PIL import Image
 
@@ -19,6 +21,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files import readers, sizes
 from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
+from service.cli.files.parquet_size import unpacked_size
 from service.cli.files.readers import open_file
 from service.cli.people import predict, push
 from service.client.kinds.numbers import NumberKind
@@ -238,6 +241,41 @@ def test_arrays_that_unpack_to_more_than_is_read_are_refused_unread(
     monkeypatch.setattr(readers, "MOST_WHOLE", 100_000)
     with pytest.raises(WrongUsage, match=r"x\.npz unpacks to 520,\d\d\d bytes, and at most 100,000 are read"):
         open_file(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "size"),
+    [
+        ({"x": np.zeros(20_000, np.int64), "label": ["a"] * 20_000}, "320,000"),
+        ({"x": ["a" * 150_000, "b" * 150_000], "label": ["a", "b"]}, r"300,\d\d\d"),
+    ],
+    ids=["one value", "long values"],
+)
+def test_a_parquet_file_that_unpacks_to_more_than_is_read_is_refused_unread(
+    columns: dict[str, Any], size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    polars.DataFrame(columns).write_parquet(path)
+    assert path.stat().st_size < 5_000
+    assert open_file(path).columns == ("x", "label")
+    monkeypatch.setattr(readers, "MOST_WHOLE", 100_000)
+    monkeypatch.setattr(polars, "read_parquet", lambda _: pytest.fail("it was read"))
+    with pytest.raises(WrongUsage, match=rf"x\.parquet unpacks to {size} bytes, and at most 100,000 are read\. Save"):
+        open_file(path)
+
+
+def test_the_end_of_a_parquet_file_is_read_or_refused_whatever_its_bytes_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    polars.DataFrame({"x": [1.5, 2.5], "label": ["a", "b"]}).write_parquet(path)
+    whole = path.read_bytes()
+    for at in range(whole.rindex(b"PAR1") - 4 - int.from_bytes(whole[-8:-4], "little"), len(whole)):
+        for byte in (0, 0x1C, 0x7F, 0xFC, 0xFF, whole[at] ^ 1):
+            path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            with suppress(ValueError):
+                unpacked_size(path)
+        path.write_bytes(whole[:at])
+        with pytest.raises(WrongUsage, match="cannot be read as Parquet"):
+            open_file(path)
 
 
 def test_a_picture_that_unpacks_to_very_many_pixels_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record, stamp_of
+from service.cli.files.parquet_size import unpacked_size
 from service.cli.files.pictures import pictures
 from service.contract.figures import row_number
 from service.contract.tables import value_text
@@ -33,7 +34,7 @@ WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labels", "label", "target", "targets")
 """What the arrays of an npz file are called."""
 MOST_WHOLE = 2**30
-"""Bytes of a file that is read whole, and of what an npz file unpacks to, which may be any number."""
+"""Bytes of a file that is read whole, and of what npz and Parquet files unpack to, which may be any number."""
 READ_WHOLE = (".json", ".npz", ".parquet")
 MOST_LINE = 64 * 2**20
 """Bytes of a row in JSON lines, as of the body of a request: a file may have one line without end."""
@@ -219,11 +220,7 @@ def _arrays(path: Path) -> DataFile:
     try:
         with zipfile.ZipFile(path) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
-        if unpacked > MOST_WHOLE:
-            raise WrongUsage(
-                f"{path.name} unpacks to {unpacked:,} bytes, and at most {MOST_WHOLE:,} are read. Save it in "
-                "several files."
-            )
+        _check_unpacked(path, unpacked)
         arrays = np.load(path, allow_pickle=False)
         with arrays:
             inputs = next((arrays[name] for name in INPUT_ARRAYS if name in arrays), None)
@@ -252,10 +249,23 @@ def _arrays(path: Path) -> DataFile:
     return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records, named=False)
 
 
+def _check_unpacked(path: Path, unpacked: int) -> None:
+    """Raises WrongUsage where a file that is read whole unpacks to too many bytes."""
+    if unpacked > MOST_WHOLE:
+        raise WrongUsage(
+            f"{path.name} unpacks to {unpacked:,} bytes, and at most {MOST_WHOLE:,} are read. Save it in several files."
+        )
+
+
 def _parquet(path: Path) -> DataFile:
     """By polars, or else by pandas."""
     if not (find_spec("polars") or find_spec("pandas")):
         raise WrongUsage(f"{path.name} is read by polars or pandas, and neither is here: pip install polars.")
+    try:
+        unpacked = unpacked_size(path)
+    except ValueError as fault:
+        raise WrongUsage(f"{path.name} cannot be read as Parquet: {fault}.") from None
+    _check_unpacked(path, unpacked)
     try:
         if find_spec("polars"):
             import polars
