@@ -165,6 +165,7 @@ def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is
         person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
         assert f'href="{page}">Make version 2 live again…</a>' in person.looks("/models/digits").text
         assert ">went live, rolled back</span>" in person.looks("/models/digits").text
+        assert Words("en")("model.undone", version=2) not in person.looks("/models/digits").text, "it brought nothing"
         assert 'name="auto" type="checkbox"' in person.looks(page).text
         assert person.sends(page, page, reason="it was good", **auto).status_code == 303
         info = person.api.ok("GET", "/v1/models/digits")
@@ -188,10 +189,13 @@ def test_a_version_that_learned_what_was_taken_back_since_is_not_offered_and_wha
     first, bad, waits = (send(person.api, n) for n in (1, 2, 3))
     make_version(person.api.runtime, learned=[first])
     make_version(person.api.runtime, seed=1, learned=[first, bad, waits])
+    assert "take their batches back afterwards" in person.looks("/models/digits/rollback").text
     person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
-    assert "Make version 2 live again…" in person.looks("/models/digits").text
+    shown, undone = person.looks("/models/digits").text, Words("en")("model.undone", version=2)
+    assert ("Make version 2 live again…" in shown, undone in shown) == (True, True)
     person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [bad]})
     shown = person.looks("/models/digits").text
+    assert undone not in shown
     lead = '<a class="button" href="/models/digits/batches">Learn the batch that waits</a>'
     assert ("live again…" in shown, lead in shown) == (False, True)
     assert lead in person.looks("/models/digits/versions/2/promote").text

@@ -15,6 +15,7 @@ from service.contract.version_resources import Deployment, Lineage, Version, Ver
 from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
+from service.web.pages.data.batches import unstopped
 from service.web.pages.models import held_now, overtaken
 from service.web.pages.versions.promote import learned_by, taken_back
 from service.web.reports.reasons import verdict_sentence
@@ -72,6 +73,7 @@ def show(view: View) -> Answer:
     held = held_now(lineage)
     reports = [line.version.report for line in lines if line.version.report is not None]
     undone = _undone(moved, lines)
+    had = learned_by(view, undone.number) if undone is not None else set()
     facts = {
         "model": model,
         "live": live,
@@ -89,7 +91,8 @@ def show(view: View) -> Answer:
         "few": any(of.forgetting is not None and forgotten(of)[0] is None for of in reports),
         "moves": moved,
         "undone": undone.number if undone is not None else None,
-        "outdated": undone is not None and not taken_back(view).isdisjoint(learned_by(view, undone.number)),
+        "outdated": undone is not None and not taken_back(view).isdisjoint(had),
+        "waits_again": bool(had) and not had.isdisjoint(batch.id for batch in unstopped(view, model.name)),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moved, kind, words),
         "goes_back": way is not None and bool(way.to or way.passed),
