@@ -78,8 +78,14 @@ def test_a_port_that_is_taken_and_a_door_without_a_key_are_refused(make_api: Mak
 def test_who_sends_a_byte_now_and_then_keeps_nobody_else_waiting(
     make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_port, "PATIENCE_SECONDS", 1.0)
-    answered = threading.Event()
+    monkeypatch.setattr(metrics_port, "PATIENCE_SECONDS", 0.2)
+    cut_off, answered = metrics_port._cut_off, threading.Event()
+
+    def once(connection: socket.socket) -> None:
+        monkeypatch.setattr(metrics_port, "PATIENCE_SECONDS", 60.0)  # the next one has a busy machine's time
+        cut_off(connection)
+
+    monkeypatch.setattr(metrics_port, "_cut_off", once)
     with answering(make_api(metrics_port=0).runtime) as port, socket.create_connection(("127.0.0.1", port), 60) as slow:
 
         def dawdle() -> None:
