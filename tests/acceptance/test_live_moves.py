@@ -121,6 +121,9 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
     expected = {n: caller.predict(ROWS, n)["predictions"] for n in range(1, 7)}
     assert len({str(answer) for answer in expected.values()}) == 6
 
+    for service in environment.services:
+        with Caller(service, caller.name) as there:
+            until(lambda there=there: there.predict(ROWS)["version"] == 1, what="the news")
     stop = threading.Event()
     services = environment.services * 8
     clients = [Client(server, caller.name, stop) for server in services[:8]]
