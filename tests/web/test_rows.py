@@ -143,6 +143,17 @@ def test_doubtful_rows_are_marked_and_corrected_together(person: Person) -> None
     assert person.api.ok("GET", "/v1/models/digits/batches")["items"][0]["label_counts"] == {"a": 14, "b": 16}
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"), [(99, ">79 more rows are doubtful."), (100, ">At least 80 more rows are doubtful")]
+)
+def test_of_more_doubtful_rows_than_a_report_lists_the_count_is_the_least(
+    person: Person, listed: int, said: str
+) -> None:
+    batch = sent(person.api, {**ROWS, "inputs": [[k, 0, 1] for k in range(120)], "labels": ["a", "b"] * 60})
+    judged(person.api, batch, listed)
+    assert said in person.looks(f"/models/digits/batches/{batch}").text
+
+
 def test_of_many_doubtful_rows_the_likeliest_are_shown(person: Person) -> None:
     batch = sent(person.api, {**ROWS, "labels": ["a", "b"] * 15})
     judged(person.api, batch, 25)

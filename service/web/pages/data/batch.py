@@ -40,6 +40,7 @@ def show(view: View) -> Answer:
         "note": suspects.note.removesuffix(suspects.remedy).rstrip() if suspects else "",  # a button does it here
         "suspected": set(numbers),
         "most": ROWS,
+        "cut": suspects is not None and len(suspects.items) == SUSPECTS,
     }
     parts = {view.words("batch.suspects"): view.same(f"{path}/suspects", limit=SUSPECTS)} if suspects else {}
     if looked and looked.why is None:
