@@ -475,6 +475,18 @@ def test_a_service_without_keys_asks_nobody_to_sign_in(person: Person) -> None:
     assert "/sign-out" not in person.looks("/").text
 
 
+def test_who_may_not_read_what_waits_is_not_told_that_nothing_does(shut: Person) -> None:
+    admin: dict[str, Any] = {"headers": {"authorization": f"Bearer {KEY}"}}
+    shut.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, **admin)
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
+    shut.api.ok("POST", "/v1/models/digits/batches", rows, **admin)
+    made = shut.api.ok("POST", "/v1/keys", {"name": "app", "scopes": ["predict"]}, **admin)
+    for key, told in ((KEY, True), (made["secret"], False)):
+        shut.sends("/sign-in", "/sign-in", key=key)
+        assert ("No version waits for your decision." in shut.looks("/").text) is told
+        shut.sends("/sign-out", "/")
+
+
 def test_a_page_shows_what_the_key_may_see(shut: Person) -> None:
     admin: dict[str, Any] = {"headers": {"authorization": f"Bearer {KEY}"}}
     for name in ("digits", "secret"):

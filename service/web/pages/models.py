@@ -23,13 +23,14 @@ PARTS = ("storage", "disk", "learning")
 class Line:
     """A model in the list. `good`: a sentence on what is live, None where the key may not read it; `held`: versions
     that wait for a decision; `overtaken`: those that would, had no other gone live since; `failed`: the latest update,
-    if it failed."""
+    if it failed; `known`: whether the key may read all that."""
 
     model: Model
     good: str | None
     held: list[int]
     overtaken: list[int]
     failed: str | None = None
+    known: bool = True
 
     @property
     def waits(self) -> bool:
@@ -68,7 +69,7 @@ def _line(view: View, model: Model) -> Line:
     failed = (
         next((of.id for of in latest.items if of.state is UpdateState.FAILED), None) if latest is not None else None
     )
-    return Line(model, good, held_now(lineage), overtaken(lineage), failed)
+    return Line(model, good, held_now(lineage), overtaken(lineage), failed, known=lineage is not None)
 
 
 def held_now(lineage: Lineage | None) -> list[int]:
