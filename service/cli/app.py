@@ -106,15 +106,15 @@ class Verbs(TyperGroup):
                 raise
             code = ERROR
         except WrongUsage as wrong:
-            typer.secho(f"✕ {wrong}", err=True, fg="red" if "NO_COLOR" not in os.environ else None)
+            typer.secho(f"✕ {_shown(wrong)}", err=True, fg="red" if "NO_COLOR" not in os.environ else None)
             code, refused = USAGE, wrong
         except OSError as error:
             if error.filename is None:
                 raise
-            typer.secho(f"✕ {error.filename}: {error.strerror}.", err=True)
+            typer.secho(f"✕ {_shown(error.filename)}: {error.strerror}.", err=True)
             code, refused = USAGE, WrongUsage(f"{error.filename}: {error.strerror}.")
         except TsuikaError as error:
-            typer.echo(f"tsuika {ctx.invoked_subcommand}: {error}", err=True)
+            typer.echo(f"tsuika {ctx.invoked_subcommand}: {_shown(error)}", err=True)
             code, refused = USAGE if isinstance(error, ImpossibleSettings) else ERROR, error
         except Exception as wrong:  # an error of typer, whose class is private
             if ctx.meta.get(AS_JSON) and hasattr(wrong, "format_message"):
@@ -148,6 +148,13 @@ def verb_named(name: str) -> Any:
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
     single.command(name, cls=getattr(module, "Command", None))(module.run)
     return get_command(single)
+
+
+def _shown(sentence: object) -> str:
+    """A refusal in lines, without what would move the cursor or colour the terminal: files and services are quoted."""
+    from service.contract.names import seen
+
+    return "\n".join(map(seen, str(sentence).split("\n")))
 
 
 def _print_problem(refused: TsuikaError) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -245,6 +246,17 @@ def test_a_told_error_is_one_line_and_exit_1(
     _verb(monkeypatch, NotFound("There is no model x."))
     assert main(["gc"]) == ERROR
     assert capsys.readouterr().err == "tsuika gc: There is no model x.\n"
+
+
+def test_what_a_refusal_quotes_of_a_file_moves_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cats/\x1b]0;title\x07\u202e1.png", b"no picture")
+    assert main(["init", "pets", str(path)]) == 2
+    assert "cats/\\x1b]0;title\\x07\\u202e1.png is no picture" in capsys.readouterr().err
+    assert main(["init", "pets", str(tmp_path / "\x9b2J.csv")]) == 2
+    assert "There is no file " in (said := capsys.readouterr().err)
+    assert "/\\x9b2J.csv" in said
 
 
 def test_a_reader_that_leaves_is_no_fault() -> None:
