@@ -135,7 +135,12 @@ def test_what_compose_starts_learns_a_batch_and_both_services_predict_from_it(
             asked = "/v1/models/digits/predictions", {"inputs": inputs[:3]}
             until(lambda: one.post(asked[0], json=asked[1]).status_code == 200, what="the version in the other service")
             assert alike(one.post(asked[0], json=asked[1]).json(), two.post(asked[0], json=asked[1]).json())
-        assert sum("succeeded" in worker.said() or "promoted" in worker.said() for worker in workers) == 1
+
+        def told() -> int:
+            return sum("succeeded" in worker.said() or "promoted" in worker.said() for worker in workers)
+
+        until(told, what="the word of the worker that learned it")
+        assert told() == 1
         for container in running.values():
             container.process.send_signal(signal.SIGTERM)
         assert {name: each.process.wait(60) for name, each in running.items()} == dict.fromkeys(running, 0)
