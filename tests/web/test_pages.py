@@ -835,6 +835,19 @@ def test_what_was_forgotten_is_no_figure_on_few_rows_and_classes_that_no_row_jud
     assert "クラスが 1 個あります：b。" in person.looks("/models/digits/versions/1?lang=ja").text
 
 
+def test_a_version_without_rows_it_learned_anew_does_not_say_that_it_learned_none(person: Person) -> None:
+    make_version(person.api.runtime)
+    for rows, said in ((40, "s to learn 40 rows, after"), (0, "s to take rows back or correct them, after")):
+        with person.api.runtime.database.writing() as session:
+            version = session.scalars(select(Version)).one()
+            version.report = {**REPORT, "cost": {**REPORT["cost"], "rows": rows}}
+        page = person.looks("/models/digits/versions/1").text
+        assert said in page
+        assert "learn 0 rows" not in page
+        assert "<small>0 rows</small>" not in page
+        assert f'data-label="Rows">{rows or "–"}<' in person.looks("/models/digits").text
+
+
 def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Person) -> None:
     brought = {"names": ["a", "b"], "after": 0.9, "interval": (0.8, 0.95), "rows": 258}
     brought["classes"] = {name: {"accuracy": 0.9, "rows": 129} for name in ("a", "b")}
