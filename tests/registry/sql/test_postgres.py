@@ -365,7 +365,7 @@ def test_a_writer_that_stands_still_keeps_others_waiting_no_longer_than_they_wai
             with database.writing() as other:
                 model(other, "letters")
 
-    stalled = open_database(database.url, Bounds(turn_seconds=0.2))
+    stalled = open_database(database.url, Bounds(turn_seconds=1.0))
     with closing(stalled), pytest.raises(NotWritable):
         stand_still(stalled)
     with database.reading() as session:
