@@ -135,6 +135,21 @@ def test_of_few_rows_degrees_are_named_and_not_a_factor_that_leaves_more() -> No
     assert sum(isinstance(name, float) for name in named) <= 4
 
 
+def test_degrees_of_a_later_season_are_named_by_how_far_they_lie_apart() -> None:
+    """Both degrees and a tenth bring a hot month back into the range of those before it."""
+    means, named = [12 + 10 * np.sin(2 * np.pi * (month - 4) / 12) for month in range(1, 8)], []
+
+    def month(k: int, seed: int, times: float = 1.0, plus: float = 0.0) -> Floats:
+        return with_ages(100, seed + k, lambda random: random.normal(means[k], 4, 100) * times + plus)
+
+    for seed in range(0, 120, 8):
+        known = [month(k, seed) for k in range(6)]
+        named.append(found(known, month(6, seed, 1.8, 32.0))[0].get("age"))
+        assert found(known, month(6, seed, 10.0))[0].get("age") != "°F to °C"
+        assert found(known, month(6, seed))[0] == {}
+    assert named.count("°F to °C") >= 12
+
+
 def test_amounts_that_grow_are_no_temperatures() -> None:
     """They have no negative numbers, and would have some in other degrees."""
     named = []
