@@ -17,7 +17,7 @@ from service.contract.enums import FORM_DATA, KeyScope
 from service.contract.keys import ADMIN, SCOPES, CurrentKey
 from service.contract.resources import Problem
 from service.errors import NotFound, TooLarge
-from service.web.addresses import wants_html
+from service.web.addresses import is_page, wants_html
 from service.web.browser import Browser, headers_of, query_of
 from service.web.client import ApiClient, Refused, address
 from service.web.forms import FORM_BYTES, read_form, slug_of
@@ -208,8 +208,14 @@ def _of_refusal(view: View, problem: Problem) -> Shown:
 
 
 def _no_page(view: View) -> Answer:
-    words = view.words
+    """What is at no address of a page; of one that other servers have, what the API says of it."""
+    words, path = view.words, quote(view.api.origin["path"])
     said = {"title": words("problem.no_page"), "sentence": words("problem.try_models"), "lost": True}
+    if not is_page(view.api.origin["path"]):
+        try:
+            view.api.send("GET", path)
+        except Refused as refused:
+            said |= {"original": refused.problem.detail} if refused.problem.status == 404 else {}
     return Shown("problem.html", said, status=404)
 
 

@@ -534,6 +534,14 @@ def test_an_address_without_anything_is_a_page_with_ways_on_for_a_browser_and_a_
     assert person.api("GET", path).headers["content-type"] == "application/problem+json"
 
 
+def test_an_address_that_other_servers_have_is_told_to_a_browser_as_to_a_program(person: Person) -> None:
+    path = "/v1/models/digits/predict"
+    told, page = person.api("GET", path).json()["detail"], person.looks(path)
+    assert "POST /v1/models/digits/predictions" in told
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert told in unescape(page.text)
+
+
 def test_a_browser_reads_what_is_no_page_as_it_is(person: Person) -> None:
     for path in ("/v1/models", "/openapi.json", "/metrics", "/version", "/v2", "/v1/models/nobody"):
         assert not person.looks(path).headers["content-type"].startswith("text/html"), path
