@@ -1,14 +1,16 @@
 """Long streams of one law: what the gate stops of honest updates, and what it lets go of many small harms.
 
     python -m benchmarks.long_streams [--streams made:60:0.3,letter:200:0.1] [--kinds honest,labels] [--seeds N]
+        [--first ROWS] [--updates N]
 
 A stream is a set, rows a batch, and the share of labels that are any class. Rows are drawn anew for each batch: of
-*made* and *ten*, 3 and 10 classes in 12 columns by scikit-learn, of *rare*, two of which one is 6 % of the rows, of
-*table*, which is *made* as a table, or of a set with replacement, each a little off. *honest*: all updates are alike.
-Of the others each is a little worse than the one before: *labels*: more rows of one class carry another's name, none at
-first and all at last; *inputs*: rows of one class come nearer to another; *noise*: more labels are any class. Fresh
-rows without noise tell whether a candidate that was stopped was worse than the live version, and what that has lost at
-the end.
+*made* and *ten*, 3 and 10 classes in 12 columns by scikit-learn, of *round*, 3 round classes in 3 columns, of *rare*,
+two of which one is 6 % of the rows, of *table*, which is *made* as a table, or of a set with replacement, each a little
+off. *honest*: all updates are alike. Of the others each is a little worse than the one before: *labels*: more rows of
+one class carry another's name, none at first and all at last; *inputs*: rows of one class come nearer to another;
+*noise*: more labels are any class. *half*: in all updates but the first, half of the rows of one class carry another's
+name. Fresh rows without noise tell whether a candidate that was stopped was worse than the live version, and what that
+has lost at the end.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ OFF = 0.5
 WORSE = 0.005
 """Accuracy on fresh rows by which a candidate must be worse to be stopped rightly."""
 HONEST, HARM_UPDATES = "honest", 60
+ROUND = ((0, 0, 0), (3, 0, 0), (0, 3, 0))
+"""Where three round classes lie."""
 USUAL = (
     "made:60:0.1,made:60:0.3,made:20:0.2,ten:60:0.1,rare:200:0.02,table:60:0.2,digits:20:0,digits:60:0.2,wine:20:0.2,"
     "cancer:60:0.3"
@@ -69,6 +73,9 @@ def drawn(name: str, folder: Path | None, seed: int) -> Batch:
     from sklearn import datasets
 
     random = np.random.default_rng(seed)
+    if name == "round":
+        y = random.integers(0, len(ROUND), MADE_ROWS)
+        return np.array(ROUND)[y] + random.normal(0, 1, (MADE_ROWS, 3)), y.astype(str)
     if name in ("made", "table", "ten", "rare"):
         classes, clusters = {"ten": (10, 1), "rare": (2, 2)}.get(name, (3, 2))
         x, y = datasets.make_classification(
@@ -115,7 +122,12 @@ def noise(batch: Batch, rows: Batch, part: float, random: np.random.Generator) -
     return x, np.where(random.random(len(y)) < part, random.choice(np.unique(rows[1]), len(y)), y)
 
 
-HARMS: dict[str, Harm] = {"labels": labels, "inputs": inputs, "noise": noise}
+def half(batch: Batch, rows: Batch, part: float, random: np.random.Generator) -> Batch:
+    """Half of the first class carries the second's name."""
+    return labels(batch, rows, 0.5 if part else 0.0, random)
+
+
+HARMS: dict[str, Harm] = {"labels": labels, "inputs": inputs, "noise": noise, "half": half}
 
 
 @dataclass(frozen=True)
@@ -138,14 +150,16 @@ class Course:
         return sum(share < -WORSE for share in self.gained)
 
 
-def course(law: Law, kind: str, folder: Path | None, seed: int, updates: int) -> Course:
-    """All updates of a stream, judged."""
+def course(law: Law, kind: str, folder: Path | None, seed: int, updates: int, first: int | None = None) -> Course:
+    """All updates of a stream, judged. first: rows of the first one, where they are others."""
     rows, random = drawn(law.name, folder, seed), np.random.default_rng([seed, 1])
     fresh = (rows[0][-FRESH:], rows[1][-FRESH:])
-    updates = min(updates if kind == HONEST else min(updates, HARM_UPDATES), (MADE_ROWS - FRESH) // law.rows)
+    first, most = first or law.rows, updates if kind in (HONEST, "half") else min(updates, HARM_UPDATES)
+    updates = min(most, (MADE_ROWS - FRESH - first) // law.rows + 1)
+    ends = first + law.rows * np.arange(updates)
     batches = list[Batch]()
-    for k in range(updates):
-        of = slice(k * law.rows, (k + 1) * law.rows)
+    for k, end in enumerate(ends):
+        of = slice(end - law.rows if k else 0, end)
         batch = (rows[0][of], rows[1][of])
         batch = batch if kind == HONEST else HARMS[kind](batch, rows, k / max(updates - 1, 1), random)
         batches.append(noise(batch, rows, law.noise, random))
@@ -228,7 +242,10 @@ def main(words: Sequence[str] | None = None) -> int:
     kinds = [HONEST, *HARMS]
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=kinds, help=f"of {', '.join(kinds)}")
     parser.add_argument("--seeds", type=seeds, default="2", help="draws of each stream, how many or 1-4")
-    parser.add_argument("--updates", type=int, default=240, help="of an honest stream; of the others 60 at most")
+    parser.add_argument("--first", type=int, help="rows of the first update (as many as of the others)")
+    parser.add_argument(
+        "--updates", type=int, default=240, help="of an honest stream, and of half; of the others 60 at most"
+    )
     arguments = parser.parse_args(words)
 
     def run() -> Iterator[str]:
@@ -236,7 +253,7 @@ def main(words: Sequence[str] | None = None) -> int:
         rounds = [(law, kind, k) for law in arguments.streams for kind in arguments.kinds for k in arguments.seeds]
         with bar(len(rounds)) as advance:
             for law, kind, seed in rounds:
-                courses.append(course(law, kind, arguments.data, seed, arguments.updates))
+                courses.append(course(law, kind, arguments.data, seed, arguments.updates, arguments.first))
                 advance(f"{law} {seed}: {kind}")
         write(courses, arguments.json)
         yield from report(courses)

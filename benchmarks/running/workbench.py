@@ -18,6 +18,7 @@ from benchmarks.running.timing import timed_methods
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_policy import NumberPolicy
+from service.contract.policy import GatePolicy
 from service.contract.reports.class_report import Report
 from service.contract.reports.number_report import NumberReport
 from service.contract.tables import TableInput
@@ -36,7 +37,7 @@ from service.learning.network.part_kinds import DECIDED, REMADE, SOLVED, kind_of
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
-from service.worker.assignment import Assignment, Bits, Lineage, Places, Result, Step, Stored
+from service.worker.assignment import Assignment, Bits, Lineage, Places, Result, Shown, Step, Stored
 from service.worker.child.load import load as load_checkpoint
 from service.worker.child.train import Executor
 
@@ -170,6 +171,8 @@ class Model:
         base = self.live
         result = self._execute(self._assignment(UpdateKind.LEARN, base, [step]))
         self.number += 1
+        if base and isinstance(result.report, Report) and promote is not False and result.outcome is not Outcome.FAIL:
+            self._lineage = self._lineage.model_copy(update={"shown": self._shown(base, result.report)})
         if promote or (promote is None and result.outcome is Outcome.PASS):
             waiting, self._stopped = self._stopped, []
             self._promote(result)
@@ -301,7 +304,13 @@ class Model:
         self._lineage = Lineage(
             bits=self._remembered(self.policy.slow_loss.versions),
             evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
+            shown=self._lineage.shown if result.outcome is Outcome.PASS else [],
         )
+
+    def _shown(self, base: Stored, report: Report) -> list[Shown]:
+        assert isinstance(self.policy, GatePolicy)
+        newest = Shown(version=base.number, evidence=report.batch.evidence)
+        return [*self._lineage.shown, newest][-self.policy.contradicts_class.lasting_batches :]
 
     def _remembered(self, last: int) -> list[Bits]:
         return [self._bits[-age] for age in reversed(ages(last, len(self._bits)))]

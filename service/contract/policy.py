@@ -63,6 +63,16 @@ class ContradictsClass(Strict):
     times_expected: float = Field(3.0, ge=1, description="... and at least this many times the expected share.")
     p: Chance = Field(0.001, description="Chance probability, divided by the classes tested.")
     pooled_batches: int = Field(20, ge=1, le=200, description="Latest batches that are pooled against slow poison.")
+    lasting_batches: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Latest batches among which conflicts that agree are added up for as long as they are too many, "
+        "beside what was usual before they began; none are where recent rows alone are trusted.",
+    )
+    lasting_p: Chance = Field(
+        0.0001, description="The same chance for those: they are looked at anew with each batch, so they must be surer."
+    )
 
 
 class DisagreesBroadly(Strict):

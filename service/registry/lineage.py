@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, bindparam, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from service.contract.enums import Verdict
+from service.contract.enums import Outcome, Verdict
 from service.contract.version_resources import Lineage
 from service.registry import versions
-from service.registry.sql.conditions import RETRACTED, THERE
+from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import LARGEST
 from service.registry.sql.learned import holds, learned_of
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -30,6 +30,24 @@ _EVIDENCE = (
     .order_by(_CHAIN.c.place.desc())
 )
 
+_LINE = (
+    select(_v.id, _v.number, _v.parent_id).join(_CHAIN, _CHAIN.c.id == _v.id).where(_CHAIN.c.place <= bindparam("most"))
+)
+_HELD = (
+    select(_v.id, _v.parent_id, Update.batches)
+    .join(Update, Update.id == _v.update_id)
+    .where(_v.model_id == bindparam("model_id"), _v.number > bindparam("first"), THERE)
+    .where(Update.verdict == Verdict.HELD, Update.challenges.is_(None))
+    .order_by(_v.number.desc())
+    .limit(bindparam("most"))
+)
+_SHOWN = (
+    select(_v.id, Update.batches, Version.report["gate"]["outcome"].as_string(), Version.report["batch"]["evidence"])
+    .join(Update, Update.id == _v.update_id, isouter=True)
+    .where(_v.id.in_(bindparam("ids", expanding=True)), Version.report.is_not(None))
+    .order_by(_v.number)
+)
+
 
 def ancestors(session: Session, version: Version | None) -> list[Version]:
     """The version and its parents, newest first."""
@@ -44,6 +62,32 @@ def evidence(session: Session, version: Version, most: int) -> list[dict[str, An
     """What the batches of the version and its parents showed of each class, by the reports; of so many at most, oldest
     first."""
     return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
+
+
+def shown(session: Session, version: Version, newest: Collection[str], most: int) -> list[tuple[int, dict[str, Any]]]:
+    """The same, beside the number of the version that was live before each, and what batches showed that were held
+    meanwhile and still wait, but `newest`: else those alone would count that show little.
+
+    Batches that were taken back count no more, and none from before a version that is live though its gate had not
+    passed it: what that learned is accepted.
+    """
+    line = session.execute(_LINE, {"id": version.id, "most": most + 1}).all()
+    numbers = {id_: number for id_, number, _ in line}
+    parents = {id_: parent for id_, _, parent in line if parent in numbers}
+    waiting = {*session.scalars(select(Batch.id).where(WAITING, Batch.model_id == version.model_id))} - {*newest}
+    held = session.execute(_HELD, {"model_id": version.model_id, "first": min(numbers.values()), "most": most})
+    for id_, parent, batches in held:
+        if parent in numbers and waiting.issuperset(batches):
+            parents[id_] = parent
+            waiting.difference_update(batches)
+    retracted = {*session.scalars(select(Batch.id).where(RETRACTED, Batch.model_id == version.model_id))}
+    counted = list[tuple[int, dict[str, Any]]]()
+    for id_, batches, outcome, found in session.execute(_SHOWN, {"ids": [*parents]}):
+        if id_ in numbers and outcome != Outcome.PASS:
+            counted.clear()
+        elif found and retracted.isdisjoint(batches or ()):
+            counted.append((numbers[parents[id_]], found))
+    return counted[-most:]
 
 
 def resource_of(session: Session, model: Model, after: int = 0, before: int | None = None) -> Lineage:

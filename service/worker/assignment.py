@@ -70,11 +70,19 @@ class Bits(Fact):
     digest: str
 
 
+class Shown(Fact):
+    """What a batch showed of each class beside the version that was live before it."""
+
+    version: int
+    evidence: dict[str, ClassEvidence]
+
+
 class Lineage(Fact):
     """What the lineage remembers, for the gate to compare with."""
 
     bits: list[Bits] = []
     evidence: list[dict[str, ClassEvidence]] = []
+    shown: list[Shown] = []
     stopped: list[list[dict[str, float]]] = []
     """Where targets are numbers, figures of the batches in a row that were stopped since the base came, for each
     number of a row; oldest first."""

@@ -146,11 +146,12 @@ def test_a_long_stream_is_honest_or_worse_each_time() -> None:
         assert (none[0] == batch[0]).all()
         assert (none[1] == batch[1]).all()
         moved, other = (all_[0] != batch[0]).any(1), all_[1] != batch[1]
-        if name != "noise":
-            assert (moved | other).tolist() == (batch[1] == "0").tolist()
+        of_class = batch[1] == "0"
+        assert name == "noise" or not (moved | other)[~of_class].any()
+        assert name in ("noise", "half") or (moved | other)[of_class].all()
         assert (moved.any(), other.any()) == (name == "inputs", name != "inputs")
     law = Law("wine", 20, 0.1)
     assert Law.read("wine:20:0.1,digits:60:0") == [law, Law("digits", 60, 0.0)]
-    done = course(law, HONEST, None, 0, 3)
+    done = course(law, HONEST, None, 0, 3, first=40)
     assert (done.updates, done.stopped) == (3, [])
     assert "wine, 20 rows, 10 %" in "\n".join(report([done]))

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from sqlalchemy.orm import Session
 
-from service.contract.enums import UpdateState, Verdict
+from service.contract.enums import Outcome, UpdateState, Verdict
 from service.errors import Conflict
 from service.registry import deployments, lineage, states, versions
 from service.registry.sql.database import Database
@@ -137,3 +137,38 @@ def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lin
         assert passed & clean
         assert max(passed) < live.number
         assert (passed & clean) | {*marks(session, digits)} == clean - {live.number}
+
+
+def says(version: Version, rows: int, outcome: Outcome = Outcome.PASS) -> None:
+    """Makes its report say that so many rows are surely "a"."""
+    evidence = {"a": {"confident": rows, "conflicts": 0, "expected": 0.1}}
+    version.report = {"gate": {"outcome": outcome}, "batch": {"evidence": evidence}}
+
+
+def counted(session: Session, base: Version, newest: Sequence[str] = (), most: int = 100) -> list[tuple[int, int]]:
+    """(the version before, rows) of each batch that counts."""
+    return [(number, of["a"]["confident"]) for number, of in lineage.shown(session, base, newest, most)]
+
+
+def test_what_batches_showed_is_that_of_the_line_and_of_what_was_held_beside_it(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c, d, e = (batch(session, digits).id for _ in range(5))
+        first = promoted(session, digits, [a])
+        second = promoted(session, digits, [a, b])
+        says(second, 2)
+        for k, brought in enumerate((c, c, d), start=3):
+            stopped = held(session, digits, sorted([a, b, brought]))
+            session.get_one(Update, stopped.update_id).batches = [brought]
+            says(stopped, k, Outcome.UNDECIDED)
+        assert counted(session, first) == []
+        assert counted(session, second) == [(1, 2), (2, 4), (2, 5)], "the same batch again counts once"
+        assert counted(session, second, [d]) == [(1, 2), (2, 4)]
+        assert counted(session, second, most=2) == [(2, 4), (2, 5)]
+        third = promoted(session, digits, [a, b, e])
+        says(third, 6)
+        assert counted(session, third) == [(1, 2), (2, 4), (2, 5), (2, 6)]
+        retract(session, digits, [d])
+        assert counted(session, third) == [(1, 2), (2, 4), (2, 6)]
+        says(third, 6, Outcome.UNDECIDED)
+        assert counted(session, third) == [], "what a person accepted is no conflict"

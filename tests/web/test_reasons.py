@@ -191,6 +191,12 @@ def test_the_figures_are_those_of_the_report() -> None:
     disputed = report(batch={**batch, "disputes": [Dispute(class_="8", suggested="<3>", rows=14, source=None)]})
     said = rule_sentence(rule("contradicts_class", severity=Severity.HELD), 7, disputed, JA)
     assert all(part in said for part in ("「8」", "25.0", "「<3>」"))
+    lasts = {"since": 4, "rows": 30, "conflicts": 13, "class": "8", "label": "3"}
+    said = rule_sentence(rule("contradicts_class", severity=Severity.HELD, figures=lasts), 7, report(), JA)
+    assert said.startswith(
+        "バージョン 4 から、公開中のバージョンが「8」と強く判断した 30 行中 13 行のラベルが「3」です。"
+    )
+    assert "バージョン 4 に戻して" in said
     drop = WorstClassDrop(name="3", drop=0.25)
     assert "「3」が 25.0 ポイント" in rule_sentence(rule("worst_class"), 7, report(worst_class=drop), JA)
     other = rule_sentence(rule("worst_class", value=0.1), 7, report(worst_class=drop), JA)

@@ -122,12 +122,27 @@ class Champion:
     base: Checkpoint | None
 
 
+class Shown(Protocol):
+    """What a batch showed of each class beside that version."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def evidence(self) -> Mapping[str, ClassEvidence]: ...
+
+
 class Remembered(Protocol):
     """What a lineage remembers beside what versions left; of each kind of target its own."""
 
     @property
     def evidence(self) -> Sequence[Mapping[str, ClassEvidence]]:
         """What the last batches showed of each class; none where targets are numbers."""
+
+    @property
+    def shown(self) -> Sequence[Shown]:
+        """The same of those that are learned or held, with the version that was live before each, oldest first; none
+        from before a version that a person promoted against the gate."""
 
     @property
     def stopped(self) -> Sequence[Sequence[Mapping[str, float]]]:

@@ -126,11 +126,14 @@ class ClassPast:
     """What a lineage remembers, newest last.
 
     `correctness`: version number and correctness of the last promoted versions, see `remember`.
-    `evidence`: `batch.evidence` of the reports of the base and the versions before it.
+    `evidence`: `batch.evidence` of the reports of the base and the versions before it · `shown`: the same of
+    batches that are learned or held, each with the version that was live before it; none from before a version that a
+    person promoted against the gate.
     """
 
     correctness: Sequence[tuple[int, Correctness]] = ()
     evidence: Sequence[Mapping[str, ClassEvidence]] = ()
+    shown: Sequence[tuple[int, Mapping[str, ClassEvidence]]] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

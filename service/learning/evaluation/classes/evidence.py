@@ -7,14 +7,15 @@ and new rows can both be right (`reconcile`) tells them apart.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.policy import GatePolicy
+from service.contract.policy import ContradictsClass, GatePolicy
 from service.contract.reports.class_report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers
@@ -22,7 +23,7 @@ from service.learning.evaluation.classes.class_answers import Answers, standing_
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.evaluation.gaps import RowNames, among
 from service.learning.exact.solve import Head
-from service.learning.gate.classes.class_measurements import Reconciliation
+from service.learning.gate.classes.class_measurements import Lasting, Reconciliation
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import Agreement
@@ -176,6 +177,51 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
                 toward=dict(Counter(old.toward) + Counter(new.toward)),
             )
     return total
+
+
+def lasting(batches: Sequence[tuple[int, Mapping[str, ClassEvidence]]], rule: ContradictsClass) -> dict[str, Lasting]:
+    """Of each class the label that too many of its rows carry, counted since that began.
+
+    batches: what each showed, and the version that was live before it, oldest first. The usual share of that version
+    goes on to count: rows that were learned with wrong labels judge, too, so what is usual would grow with the harm.
+    A count begins anew where conflicts are nearer to the usual share than to too many (CUSUM, Page 1954): a version
+    that follows a stream that moves is soon contradicted no longer.
+    """
+    counts: dict[str, Lasting] = {}
+    for name in {name for _, shown in batches for name in shown}:
+        of_class = [(before, shown[name]) for before, shown in batches if name in shown]
+        of_labels = (
+            _lasting(of_class, label, rule) for label in {label for _, shown in of_class for label in shown.toward}
+        )
+        counted = [each for each in of_labels if each is not None]
+        if counted:
+            counts[name] = max(counted, key=lambda each: each.evidence.conflicts)
+    return counts
+
+
+def _lasting(batches: Sequence[tuple[int, ClassEvidence]], label: str, rule: ContradictsClass) -> Lasting | None:
+    """The rows of a class since so many carry that label; None where they are no more than usual."""
+    count, weight = None, 0.0
+    for before, shown in batches:
+        if count is None or weight <= 0:
+            usual = shown.model_copy(update={"confident": 0, "conflicts": 0, "toward": {}})
+            count, weight = Lasting(before, usual), 0.0
+        of = count.evidence
+        conflicts = shown.toward.get(label, 0)
+        weight += _likelier(
+            conflicts, shown.confident, of.expected, max(rule.min_share, rule.times_expected * of.expected)
+        )
+        alike = of.conflicts + conflicts
+        more = {"confident": of.confident + shown.confident, "conflicts": alike, "toward": {label: alike}}
+        count = Lasting(count.since, of.model_copy(update=more))
+    return count if weight > 0 else None
+
+
+def _likelier(conflicts: int, rows: int, usual: float, many: float) -> float:
+    """By how much so many conflicts are likelier where that share is many than where it is usual, as a logarithm."""
+    if not usual < many < 1:
+        return 0.0
+    return conflicts * math.log(many / usual) + (rows - conflicts) * math.log((1 - many) / (1 - usual))
 
 
 def learnable(batch: FeatureRows, counted: Bools, shift: int, solve: Solve) -> Agreement:

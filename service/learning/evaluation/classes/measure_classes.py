@@ -11,13 +11,14 @@ import numpy as np
 from service.learning.data.rows import Bools, Rows, alone
 from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, own, pooled_before, since
-from service.learning.evaluation.classes.evidence import Evidence, learnable, pooled, reconcile, weigh
+from service.learning.evaluation.classes.evidence import Evidence, lasting, learnable, pooled, reconcile, weigh
 from service.learning.evaluation.classes.likeness import in_parts, likeness, of_its_own, young
 from service.learning.gate.classes.class_measurements import (
     Contradiction,
     First,
     Group,
     Harm,
+    Lasting,
     Likeness,
     Measured,
     NewClass,
@@ -177,6 +178,7 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         labels=len(np.unique(batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
+        lasting=_lasting(assessment, evidence),
         called=_called(batch, base.on_batch, counted) if base else {},
     )
     if ledger is None or solve is None or base is None:
@@ -193,6 +195,15 @@ def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradic
         joint = reconcile(batch, base.on_batch, evidence.conflict, ledger, solve)
         counts = replace(counts, reconciliation=joint)
     return counts
+
+
+def _lasting(assessment: ClassAssessment, evidence: Evidence) -> dict[str, Lasting]:
+    """None where recent rows alone are trusted: an old row may be wrong today, and so may what was usual."""
+    live, policy = assessment.live, assessment.policy
+    if live is None or policy.trusted == "recent":
+        return {}
+    batches = [*assessment.past.shown, (live, evidence.classes)]
+    return lasting(batches[-policy.contradicts_class.lasting_batches :], policy.contradicts_class)
 
 
 def _called(batch: Rows, base: Answers, counted: Bools) -> dict[str, Counter[str]]:

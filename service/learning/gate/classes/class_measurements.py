@@ -70,12 +70,22 @@ class Reconciliation:
 
 
 @dataclass(frozen=True)
+class Lasting:
+    """Rows of all batches since a version of which the live one of that time was sure that they are of one class, and
+    how many of them carry one other label. `evidence`: those counts, beside what was usual at that version."""
+
+    since: int
+    evidence: ClassEvidence
+
+
+@dataclass(frozen=True)
 class Contradiction:
     """The update's familiar rows of known classes against the base.
 
     `expected`: share of conflicts that the base's own mistakes would give, and `tested`: trusted rows that this rests
     on, 0: no limit. `labels`: classes among these rows.
-    `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
+    `pooled`: `classes` and those of the last batches together · `lasting`: those since conflicts of a class began to be
+    too many. `learner`, `reconciliation`: None where no rule needs
     them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
     `strange_learner`: a head of those, where they are most and can show a rule. `called`: labels of the rows by what
     the base answers.
@@ -87,6 +97,7 @@ class Contradiction:
     labels: int
     classes: Mapping[str, ClassEvidence] = field(default_factory=dict)
     pooled: Mapping[str, ClassEvidence] = field(default_factory=dict)
+    lasting: Mapping[str, Lasting] = field(default_factory=dict)
     learner: Agreement | None = None
     reconciliation: Reconciliation | None = None
     strange: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from service.contract.enums import Severity
@@ -10,16 +9,12 @@ from service.contract.policy import ContradictsEverything, DisagreesBroadly, Gat
 from service.contract.reports.class_report import ClassEvidence
 from service.contract.reports.facts import BY_CHANCE
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
+from service.learning.gate.classes.contradicted_classes import agreeing, conflicts, contradicted, scattered
 from service.learning.gate.classes.relabelling import renamed
 from service.learning.gate.gate import Figure, Finding, silent_without
-from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent
+from service.remedies import ROLL_BACK, UNKNOWN
 
-Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
-"""Gives the conflicts of a class that count, and the share from which they are too many."""
-
-MANY_ROWS = 100
-"""Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
 FEW_LABELS = 4
 """The labels that rows of a class carry instead are counted from so many on, not named."""
 LEAST_OTHERS = 10
@@ -88,7 +83,7 @@ def _both_right(batch: Contradiction, policy: GatePolicy, possible: float) -> bo
 def disputed(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
     """Classes that the batch contradicts: first those whose conflicts agree with one another, surest first, then those
     of which most rows carry any other labels."""
-    return _disputed(batch, policy, _agreeing) | _scattered(batch, policy)
+    return contradicted(batch, policy, agreeing) | scattered(batch, policy)
 
 
 def unexcused(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
@@ -96,7 +91,7 @@ def unexcused(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEviden
     of another style as well."""
     if reconcilable(batch, policy):
         return {}
-    return _disputed(batch, policy, _agreeing) if shifted(batch, policy) else disputed(batch, policy)
+    return contradicted(batch, policy, agreeing) if shifted(batch, policy) else disputed(batch, policy)
 
 
 def on_purpose(batch: Contradiction | None, policy: GatePolicy) -> bool:
@@ -137,51 +132,6 @@ def _alone(batch: Contradiction, policy: GatePolicy) -> tuple[str, str, int] | N
         and batch.by_chance(sum(back.values()) - back.get(label, 0), sum(back.values())) >= USUAL
     )
     return (answer, label, n) if alone else None
-
-
-def _scattered(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    agreeing = _disputed(batch, policy, _agreeing)
-    return {c: e for c, e in _disputed(batch, policy, _conflicts).items() if c not in agreeing}
-
-
-def _disputed(batch: Contradiction, policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
-    """Contradicted classes, surest first: by this batch alone, then with the last ones pooled.
-
-    Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones, and
-    two rows out of hundreds are no share.
-    """
-    rule = policy.contradicts_class
-    least = rule.min_rows if batch.rows >= MANY_ROWS else 1
-    alone = _contradicted(batch.classes, policy, counts)
-    together = _contradicted({c: e for c, e in batch.pooled.items() if c in batch.classes}, policy, counts)
-    shown = {c for c, e in batch.classes.items() if e.confident >= least and _over(e, policy, counts)}
-    return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
-
-
-def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
-    rule = policy.contradicts_class
-    tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(counts(e, policy)[0], e.confident, e.expected, e.tested) for c, e in tested.items()}
-    guilty = [c for c, e in tested.items() if _over(e, policy, counts) and chance[c] < rule.p / len(tested)]
-    return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
-
-
-def _over(evidence: ClassEvidence, policy: GatePolicy, counts: Counts) -> bool:
-    conflicts, limit = counts(evidence, policy)
-    return conflicts >= limit * evidence.confident > 0
-
-
-def _agreeing(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
-    """Conflicts that agree with one another, and the share from which they are too many. A class that was renamed has
-    one other name; rows of another style that only look like it have many, each the right one."""
-    rule = policy.contradicts_class
-    return max(evidence.toward.values(), default=0), max(rule.min_share, rule.times_expected * evidence.expected)
-
-
-def _conflicts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
-    """All conflicts, and the share from which they are too many."""
-    rule = policy.contradicts_class
-    return evidence.conflicts, max(rule.min_scattered, rule.times_expected * evidence.expected)
 
 
 def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything | DisagreesBroadly) -> bool:
@@ -271,14 +221,18 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
         return _no_class_contradicted(batch, measured, policy)
     guilty = unexcused(batch, policy)
     name, evidence = next(iter((guilty or suspected).items()))
-    agree = name not in _scattered(batch, policy)
-    count, limit = (_agreeing if agree else _conflicts)(evidence, policy)
+    agree = name not in scattered(batch, policy)
+    count, limit = (agreeing if agree else conflicts)(evidence, policy)
     value = count / evidence.confident
     if not guilty:
         return Finding(_shifted(batch), value, limit)
-    pooled = evidence is not batch.classes.get(name)
-    when = " of the last updates" if pooled else ""
+    lasting = batch.lasting.get(name)
+    since = lasting.since if lasting is not None and evidence is lasting.evidence else None
+    pooled = since is None and evidence is not batch.classes.get(name)
+    when, sure = " of the last updates" if pooled else "", f"version {measured.live} is"
     figures: dict[str, Figure] = {"pooled" if pooled else "rows": evidence.confident, "conflicts": count, "class": name}
+    if since is not None:
+        when, sure, figures["since"] = f" since version {since}", "the live ones were", since
     labels = sorted(evidence.toward, key=lambda label: -evidence.toward[label])
     if agree:
         named = f'"{labels[0]}"'
@@ -289,24 +243,25 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     else:
         named = f"{len(labels)} other names"
         figures["labels"] = len(labels)
-    what = (
-        f'{count:,} of {rows(evidence.confident)}{when} say {named} where version {measured.live} is sure of "{name}".'
-    )
+    what = f'{count:,} of {rows(evidence.confident)}{when} say {named} where {sure} sure of "{name}".'
     others = len(guilty) - 1
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
         figures["others"] = others
     remedy = "Either the labels or the model is wrong; only a person can tell."
+    if since not in (None, measured.live):
+        back = ROLL_BACK(model=UNKNOWN, version=since)
+        remedy += f" If the labels are, go back to version {since}: {back}. What was learned since waits then."
     return Finding(what, value, limit, Severity.HELD, remedy, figures=figures)
 
 
 def _no_class_contradicted(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
     """That no class is; of the one that is most, how often, where that may be chance."""
-    share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
+    share = {c: agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
     if not share:
         return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
     most = max(share, key=lambda c: share[c])
-    evidence, (count, limit) = batch.classes[most], _agreeing(batch.classes[most], policy)
+    evidence, (count, limit) = batch.classes[most], agreeing(batch.classes[most], policy)
     what = "No class is contradicted more than chance explains."
     if share[most] > limit:
         sure = f'Of {rows(evidence.confident)} where version {measured.live} is sure of "{most}", {count:,}'

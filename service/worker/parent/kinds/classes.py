@@ -8,7 +8,7 @@ from service.contract.reports.class_report import Report
 from service.contract.targets import CLASS_POLICY
 from service.registry import lineage
 from service.registry.sql.tables import Model, Update, Version
-from service.worker.assignment import Lineage
+from service.worker.assignment import Lineage, Shown
 from service.worker.parent import disputes
 from service.worker.parent.kinds.kind import Kind
 from service.worker.parent.remembered import remembered
@@ -18,9 +18,12 @@ class ClassKind(Kind[Report]):
     def lineage(self, session: Session, model: Model, update: Update, base: Version) -> Lineage:
         """Answers of promoted versions, best accuracies, evidence of batches."""
         policy = CLASS_POLICY.as_stored(model.gate)
+        rule = policy.contradicts_class
+        shown = lineage.shown(session, base, update.batches, rule.lasting_batches)
         return Lineage(
             bits=remembered(session, model, policy.slow_loss.versions),
-            evidence=lineage.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
+            evidence=lineage.evidence(session, base, rule.pooled_batches - 1),
+            shown=[Shown(version=number, evidence=found) for number, found in shown],
         )
 
     def settled(self, session: Session, model: Model, update: Update, report: Report, held: bool) -> Report:

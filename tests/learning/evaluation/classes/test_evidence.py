@@ -13,6 +13,7 @@ from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import (
     SURE_ROWS,
     dispute,
+    lasting,
     learnable,
     pooled,
     reconcile,
@@ -174,6 +175,34 @@ def test_pooled_counts_add_up_and_weigh_expectations() -> None:
     assert (both.confident, both.conflicts, both.toward) == (40, 6, {"b": 5, "c": 1})
     assert both.expected == pytest.approx((10 * 0.1 + 30 * 0.02) / 40)
     assert both.tested == 26, "trusted rows stay, so those of two batches are no more"
+
+
+def shown(conflicts: int, rows: int = 3, expected: float = 0.05, label: str = "b") -> dict[str, ClassEvidence]:
+    toward = {label: conflicts} if conflicts else {}
+    return {"a": ClassEvidence(confident=rows, conflicts=conflicts, expected=expected, tested=40, toward=toward)}
+
+
+def test_conflicts_that_last_are_counted_beside_what_was_usual_before_they_began() -> None:
+    honest, poisoned = [shown(0)] * 5, [shown(1, 3, expected) for expected in (0.06, 0.1, 0.15, 0.2, 0.3)]
+    found = lasting([*enumerate([*honest, *poisoned], start=1)], POLICY.contradicts_class)["a"]
+    assert (found.since, found.evidence.confident, found.evidence.toward) == (6, 15, {"b": 5})
+    assert found.evidence.expected == 0.06, "what they taught is no measure of them"
+
+
+def test_a_count_begins_anew_where_conflicts_end() -> None:
+    drift = [*[shown(2)] * 3, *[shown(0)] * 30, shown(1)]
+    found = lasting([*enumerate(drift, start=1)], POLICY.contradicts_class)["a"]
+    assert (found.since, found.evidence.confident) == (34, 3)
+    assert lasting([*enumerate(drift[:-1], start=1)], POLICY.contradicts_class) == {}
+    assert lasting([], POLICY.contradicts_class) == {}
+
+
+def test_the_label_that_most_rows_carry_is_counted_alone() -> None:
+    batches = [*enumerate([shown(1, label="c"), shown(2), shown(2)], start=1)]
+    found = lasting(batches, POLICY.contradicts_class)["a"]
+    assert (found.since, found.evidence.toward, found.evidence.conflicts) == (2, {"b": 4}, 4)
+    too_often_wrong = [*enumerate([shown(3, expected=0.4)] * 3, start=1)]
+    assert lasting(too_often_wrong, POLICY.contradicts_class) == {}, "three times as often is no share"
 
 
 def test_what_is_usual_rests_on_so_many_rows_as_the_scarcest_classes_of_the_batch_show(ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from service.learning.gate.classes.class_measurements import (
     First,
     Group,
     Harm,
+    Lasting,
     Likeness,
     Measured,
     NewClass,
@@ -382,6 +383,24 @@ def test_slow_poison_is_held_by_pooled_counts_but_only_in_a_guilty_batch() -> No
     assert fired(poisoned) == {3: Severity.HELD}
     assert "of the last updates say" in judge(poisoned, POLICY).why
     assert not fired(contradicting(evidence(0, 9), evidence(14, 50)))
+
+
+def test_conflicts_that_last_are_held_with_the_version_before_them() -> None:
+    many = Lasting(4, ClassEvidence(confident=30, conflicts=13, expected=0.06, tested=40, toward={"b": 13}))
+    guilty = replace(contradicting(evidence(0, 9)), live=9)
+    assert guilty.contradiction is not None
+    of = replace(guilty.contradiction, rows=12, conflicts=1, lasting={"a": many}, called={"a": {"a": 3, "b": 1}})
+    held = judge(replace(guilty, contradiction=of), POLICY)
+    assert fired(replace(guilty, contradiction=of)) == {3: Severity.HELD}
+    assert '13 of 30 rows since version 4 say "b" where the live ones were sure of "a".' in held.why
+    assert 'go back to version 4: POST {"to": 4} to /v1/models/…/rollback. What was learned since' in held.why
+    found = next(rule for rule in held.rules if rule.number == 3)
+    assert found.figures == {"rows": 30, "conflicts": 13, "class": "a", "since": 4, "label": "b", "expect": "relabel"}
+    innocent = replace(of, called={"a": {"a": 6, "b": 1, "c": 3}})
+    assert not fired(replace(guilty, contradiction=innocent)), "one of ten is no such share"
+    few = Lasting(4, many.evidence.model_copy(update={"confident": 9, "conflicts": 3, "toward": {"b": 3}}))
+    assert not fired(replace(guilty, contradiction=replace(of, lasting={"a": few}))), "three of nine may be chance"
+    assert "rollback" not in judge(replace(guilty, live=4, contradiction=of), POLICY).why, "it is live"
 
 
 def test_many_classes_share_the_chance_of_a_false_alarm() -> None:
