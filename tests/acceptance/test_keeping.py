@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, bounded, rows_of
 from service.learning.data.sides import Folding
 from service.registry import models
+from service.registry.rows import retention
 from service.registry.sql.engines import open_database
 from service.runtime import Runtime
 from service.settings import Settings
@@ -32,6 +33,12 @@ def kept(caller: Caller, batch_id: str) -> int:
 
 def let_go(caller: Caller, batch_id: str, rows: int = 0) -> None:
     until(lambda: kept(caller, batch_id) <= rows, what=f"{batch_id} is let go")
+    until(lambda: not left_to_delete(caller.server), what="every deletion")  # it comes a moment later
+
+
+def left_to_delete(server: Server) -> bool:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
+        return bool(retention.doomed(session))
 
 
 def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:

@@ -23,7 +23,6 @@ import pytest
 
 from service.contract.requests import CreateModel
 from service.registry import models, updates
-from service.registry.rows import retention
 from service.registry.sql.engines import open_database
 from tests import traces
 from tests.acceptance import invariants
@@ -304,7 +303,6 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(mortal: 
         mortal.restart()
         for caller, rows in ((none, 0), (some, 40)):
             let_go(caller, batches[caller], rows)
-        until(lambda: not left_to_delete(mortal), what="every deletion")
         assert sent_rows(mortal, none, 1) == (0, 0)
         for caller in (none, some):
             learned = caller.learn(3)
@@ -312,8 +310,3 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(mortal: 
             let_go(caller, learned["batches"][0], 40)
             assert caller.state(batches[caller]) == "learned"
         invariants.hold(mortal.data)
-
-
-def left_to_delete(server: Server) -> bool:
-    with closing(open_database(server.database_url)) as database, database.reading() as session:
-        return bool(retention.doomed(session))
