@@ -69,7 +69,8 @@ def shown(session: Session, version: Version, newest: Collection[str], most: int
     meanwhile and still wait, but `newest`: else those alone would count that show little.
 
     Batches that were taken back count no more, and none from before a version that is live though its gate had not
-    passed it: what that learned is accepted.
+    passed it: what that learned is accepted. Classes of which no batch showed a conflict are left out: there may be
+    thousands.
     """
     line = session.execute(_LINE, {"id": version.id, "most": most + 1}).all()
     numbers = {id_: number for id_, number, _ in line}
@@ -87,7 +88,9 @@ def shown(session: Session, version: Version, newest: Collection[str], most: int
             counted.clear()
         elif found and retracted.isdisjoint(batches or ()):
             counted.append((numbers[parents[id_]], found))
-    return counted[-most:]
+    counted = counted[-most:]
+    contradicted = {name for _, found in counted for name, of_class in found.items() if of_class["conflicts"]}
+    return [(number, {name: found[name] for name in found if name in contradicted}) for number, found in counted]
 
 
 def resource_of(session: Session, model: Model, after: int = 0, before: int | None = None) -> Lineage:

@@ -140,14 +140,17 @@ def test_what_waits_is_what_may_go_live_and_is_newer_along_branches_and_long_lin
 
 
 def says(version: Version, rows: int, outcome: Outcome = Outcome.PASS) -> None:
-    """Makes its report say that so many rows are surely "a"."""
-    evidence = {"a": {"confident": rows, "conflicts": 0, "expected": 0.1}}
+    """Makes its report say that so many rows are surely "a", one of which has another label."""
+    one = {"confident": rows, "conflicts": 1, "expected": 0.1}
+    evidence = {"a": one, "never in conflict": {**one, "conflicts": 0}}
     version.report = {"gate": {"outcome": outcome}, "batch": {"evidence": evidence}}
 
 
 def counted(session: Session, base: Version, newest: Sequence[str] = (), most: int = 100) -> list[tuple[int, int]]:
     """(the version before, rows) of each batch that counts."""
-    return [(number, of["a"]["confident"]) for number, of in lineage.shown(session, base, newest, most)]
+    shown = lineage.shown(session, base, newest, most)
+    assert all([*of] == ["a"] for _, of in shown)
+    return [(number, of["a"]["confident"]) for number, of in shown]
 
 
 def test_what_batches_showed_is_that_of_the_line_and_of_what_was_held_beside_it(database: Database) -> None:
