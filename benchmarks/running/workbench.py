@@ -309,7 +309,9 @@ class Model:
 
     def _shown(self, base: Stored, report: Report) -> list[Shown]:
         assert isinstance(self.policy, GatePolicy)
-        newest = Shown(version=base.number, evidence=report.batch.evidence)
+        found = report.batch
+        rows, conflicts = found.familiar or 0, found.conflicts or 0
+        newest = Shown(version=base.number, rows=rows, conflicts=conflicts, evidence=found.evidence)
         return [*self._lineage.shown, newest][-self.policy.contradicts_class.lasting_batches :]
 
     def _remembered(self, last: int) -> list[Bits]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, bindparam, func, literal, select
@@ -41,8 +42,16 @@ _HELD = (
     .order_by(_v.number.desc())
     .limit(bindparam("most"))
 )
+_BATCH = Version.report["batch"]
 _SHOWN = (
-    select(_v.id, Update.batches, Version.report["gate"]["outcome"].as_string(), Version.report["batch"]["evidence"])
+    select(
+        _v.id,
+        Update.batches,
+        Version.report["gate"]["outcome"].as_string(),
+        _BATCH["familiar"].as_integer(),
+        _BATCH["conflicts"].as_integer(),
+        _BATCH["evidence"],
+    )
     .join(Update, Update.id == _v.update_id, isouter=True)
     .where(_v.id.in_(bindparam("ids", expanding=True)), Version.report.is_not(None))
     .order_by(_v.number)
@@ -64,9 +73,20 @@ def evidence(session: Session, version: Version, most: int) -> list[dict[str, An
     return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
 
 
-def shown(session: Session, version: Version, newest: Collection[str], most: int) -> list[tuple[int, dict[str, Any]]]:
-    """The same, beside the number of the version that was live before each, and what batches showed that were held
-    meanwhile and still wait, but `newest`: else those alone would count that show little.
+@dataclass(frozen=True)
+class Shown:
+    """What a batch showed beside the version with that number, which was live before it: how many of its rows were like
+    those seen, how many of these carried another label than it answers, and counts of classes."""
+
+    version: int
+    rows: int
+    conflicts: int
+    evidence: dict[str, Any]
+
+
+def shown(session: Session, version: Version, newest: Collection[str], most: int) -> list[Shown]:
+    """The same with how many rows that were, and what batches showed that were held meanwhile and still wait, but
+    `newest`: else those alone would count that show little. Oldest first.
 
     Batches that were taken back count no more, and none from before a version that is live though its gate had not
     passed it: what that learned is accepted. Classes of which no batch showed a conflict are left out: there may be
@@ -82,15 +102,15 @@ def shown(session: Session, version: Version, newest: Collection[str], most: int
             parents[id_] = parent
             waiting.difference_update(batches)
     retracted = {*session.scalars(select(Batch.id).where(RETRACTED, Batch.model_id == version.model_id))}
-    counted = list[tuple[int, dict[str, Any]]]()
-    for id_, batches, outcome, found in session.execute(_SHOWN, {"ids": [*parents]}):
+    counted = list[Shown]()
+    for id_, batches, outcome, rows, conflicts, found in session.execute(_SHOWN, {"ids": [*parents]}):
         if id_ in numbers and outcome != Outcome.PASS:
             counted.clear()
-        elif found and retracted.isdisjoint(batches or ()):
-            counted.append((numbers[parents[id_]], found))
+        elif retracted.isdisjoint(batches or ()):
+            counted.append(Shown(numbers[parents[id_]], rows or 0, conflicts or 0, found or {}))
     counted = counted[-most:]
-    contradicted = {name for _, found in counted for name, of_class in found.items() if of_class["conflicts"]}
-    return [(number, {name: found[name] for name in found if name in contradicted}) for number, found in counted]
+    contradicted = {name for of in counted for name, of_class in of.evidence.items() if of_class["conflicts"]}
+    return [replace(of, evidence={n: e for n, e in of.evidence.items() if n in contradicted}) for of in counted]
 
 
 def resource_of(session: Session, model: Model, after: int = 0, before: int | None = None) -> Lineage:

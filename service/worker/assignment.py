@@ -71,9 +71,12 @@ class Bits(Fact):
 
 
 class Shown(Fact):
-    """What a batch showed of each class beside the version that was live before it."""
+    """What a batch showed of each class beside the version that was live before it; how many of its rows were like
+    those seen, and carried another label than that version answers."""
 
     version: int
+    rows: int = 0
+    conflicts: int = 0
     evidence: dict[str, ClassEvidence]
 
 

@@ -143,14 +143,15 @@ def says(version: Version, rows: int, outcome: Outcome = Outcome.PASS) -> None:
     """Makes its report say that so many rows are surely "a", one of which has another label."""
     one = {"confident": rows, "conflicts": 1, "expected": 0.1}
     evidence = {"a": one, "never in conflict": {**one, "conflicts": 0}}
-    version.report = {"gate": {"outcome": outcome}, "batch": {"evidence": evidence}}
+    batch = {"familiar": rows, "conflicts": 1, "evidence": evidence}
+    version.report = {"gate": {"outcome": outcome}, "batch": batch}
 
 
 def counted(session: Session, base: Version, newest: Sequence[str] = (), most: int = 100) -> list[tuple[int, int]]:
     """(the version before, rows) of each batch that counts."""
     shown = lineage.shown(session, base, newest, most)
-    assert all([*of] == ["a"] for _, of in shown)
-    return [(number, of["a"]["confident"]) for number, of in shown]
+    assert all(([*of.evidence], of.conflicts) == (["a"], 1) for of in shown)
+    return [(of.version, of.evidence["a"]["confident"]) for of in shown if of.rows == of.evidence["a"]["confident"]]
 
 
 def test_what_batches_showed_is_that_of_the_line_and_of_what_was_held_beside_it(database: Database) -> None:

@@ -123,10 +123,17 @@ class Champion:
 
 
 class Shown(Protocol):
-    """What a batch showed of each class beside that version."""
+    """What a batch showed of each class beside that version; how many of its rows were like those seen, and carried
+    another label than the version answers."""
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def conflicts(self) -> int: ...
 
     @property
     def evidence(self) -> Mapping[str, ClassEvidence]: ...

@@ -18,6 +18,7 @@ from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, d
 from service.learning.evaluation.assessment import Assessment, ExamAnswers, places_of_same
 from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import Solve
+from service.learning.evaluation.context import Shown
 from service.learning.gate.classes.class_measurements import ALL, Since
 from service.learning.ledger.ledger import Ledger
 from service.learning.statistics import Narrowed, Paired
@@ -133,7 +134,7 @@ class ClassPast:
 
     correctness: Sequence[tuple[int, Correctness]] = ()
     evidence: Sequence[Mapping[str, ClassEvidence]] = ()
-    shown: Sequence[tuple[int, Mapping[str, ClassEvidence]]] = ()
+    shown: Sequence[Shown] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -21,6 +21,7 @@ from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Ro
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers, standing_for
 from service.learning.evaluation.classes.familiarity import is_familiar
+from service.learning.evaluation.context import Shown
 from service.learning.evaluation.gaps import RowNames, among
 from service.learning.exact.solve import Head
 from service.learning.gate.classes.class_measurements import Lasting, Reconciliation
@@ -44,7 +45,7 @@ class Evidence:
     class · `familiar`: rows of any class that are like what was seen · `conflict`: known, familiar, and another label.
 
     `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes, and
-    `tested`: how many trusted rows in this mix would tell it as well.
+    `tested`: how many trusted rows in this mix would tell it as well, as those and earlier batches do.
     `classes`: rows that the base confidently calls c, and how many of them carry another label.
     """
 
@@ -70,9 +71,15 @@ class Evidence:
 
 
 def weigh(
-    trusted: FeatureRows, batch: FeatureRows, base: ExamAnswers[Answers], ledger: Ledger, policy: GatePolicy
+    trusted: FeatureRows,
+    batch: FeatureRows,
+    base: ExamAnswers[Answers],
+    ledger: Ledger,
+    policy: GatePolicy,
+    before: Sequence[Shown] = (),
 ) -> Evidence | None:
-    """Weighs the batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
+    """Weighs the batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space ·
+    before: what earlier batches showed.
 
     None where there are no trusted rows: nobody knows how often the base is wrong by itself.
     """
@@ -82,12 +89,13 @@ def weigh(
     known = (batch.codes(answers.classes) >= 0) & answers.judged
     familiar = is_familiar(ledger.unjudged, trusted, batch.inputs, policy.familiar.quantile)
     counted = known & familiar
+    expected = _expected(trusted, base.on_trusted, batch.take(counted))
     return Evidence(
         known=known,
         familiar=familiar,
         conflict=counted & ~answers.right(batch),
-        expected=_expected(trusted, base.on_trusted, batch.take(counted)),
-        tested=_tested(trusted, batch.take(counted)),
+        expected=expected,
+        tested=_tested(_telling(trusted, ledger, before, expected), batch.take(counted)),
         classes=_by_class(_Sure.of(trusted, base.on_trusted, ledger, policy), batch, base.on_batch, counted),
     )
 
@@ -100,10 +108,22 @@ def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
     return sum(n * (wrong[c] + 1) / (rows[c] + 2) for c, n in counted.counts().items()) / len(counted)
 
 
-def _tested(trusted: Rows, counted: Rows) -> float:
-    """Trusted rows in the batch's mix of classes whose share of mistakes would vary as much as that sum does."""
-    rows, mix = trusted.counts(), counted.counts()
-    varies = sum((n / len(counted)) ** 2 / (rows.get(c, 0) + 2) for c, n in mix.items())
+def _telling(trusted: Rows, ledger: Ledger, before: Sequence[Shown], expected: float) -> dict[str, float]:
+    """Rows of each class that tell what is usual: trusted ones; and where no greater share of the last batches was in
+    conflict than is expected, as many of their rows as are of the class among all. In a table of few different rows
+    hardly any are trusted: shuffled labels would be no more than so few explain."""
+    counts, all_rows = {name: float(n) for name, n in trusted.counts().items()}, ledger.all
+    rows = sum(of.rows for of in before)
+    if sum(of.conflicts for of in before) <= expected * rows and all_rows.mass:
+        for name, n in zip(all_rows.classes, all_rows.n.tolist(), strict=True):
+            counts[name] = counts.get(name, 0.0) + rows * n / all_rows.mass
+    return counts
+
+
+def _tested(telling: Mapping[str, float], counted: Rows) -> float:
+    """Rows in the batch's mix of classes whose share of mistakes would vary as much as that sum does."""
+    mix = counted.counts()
+    varies = sum((n / len(counted)) ** 2 / (telling.get(c, 0.0) + 2) for c, n in mix.items())
     return 1 / varies if varies else 0.0
 
 

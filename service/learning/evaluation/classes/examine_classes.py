@@ -78,8 +78,7 @@ class ClassContext(UpdateContext):
     def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
         assert isinstance(policy, GatePolicy), "classes are judged by a policy of classes"
         correctness = [(version, Correctness.load(arrays)) for version, arrays in memories]
-        shown = [(each.version, each.evidence) for each in lineage.shown]
-        return cls(policy=policy, past=ClassPast(correctness, lineage.evidence, shown))
+        return cls(policy=policy, past=ClassPast(correctness, lineage.evidence, lineage.shown))
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         exam = _fair(exam, self.policy)

@@ -37,7 +37,8 @@ def measure(assessment: ClassAssessment, uncopied: ClassAssessment) -> tuple[Mea
     """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
     rows; what the base knows of the batch by all, which it never saw."""
     rows, base, ledger = (assessment.trusted, assessment.batch), assessment.base, assessment.ledger
-    evidence = weigh(*rows, base, ledger, assessment.policy) if base and ledger else None
+    before = assessment.past.shown if assessment.policy.trusted != "recent" else ()
+    evidence = weigh(*rows, base, ledger, assessment.policy, before) if base and ledger else None
     alike = likeness(assessment, evidence) if evidence else {}
     of_young = in_parts(assessment, evidence, young(assessment)) if evidence else {}
     trusted = assessment.trusted.counts()
@@ -202,7 +203,7 @@ def _lasting(assessment: ClassAssessment, evidence: Evidence) -> dict[str, Lasti
     live, policy = assessment.live, assessment.policy
     if live is None or policy.trusted == "recent":
         return {}
-    batches = [*assessment.past.shown, (live, evidence.classes)]
+    batches = [*((each.version, each.evidence) for each in assessment.past.shown), (live, evidence.classes)]
     return lasting(batches[-policy.contradicts_class.lasting_batches :], policy.contradicts_class)
 
 

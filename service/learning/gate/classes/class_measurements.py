@@ -82,8 +82,8 @@ class Lasting:
 class Contradiction:
     """The update's familiar rows of known classes against the base.
 
-    `expected`: share of conflicts that the base's own mistakes would give, and `tested`: trusted rows that this rests
-    on, 0: no limit. `labels`: classes among these rows.
+    `expected`: share of conflicts that the base's own mistakes would give, and `tested`: rows that this rests on,
+    trusted ones and those of earlier batches that had no more, 0: no limit. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together · `lasting`: those since conflicts of a class began to be
     too many. `learner`, `reconciliation`: None where no rule needs
     them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;

@@ -19,11 +19,13 @@ class ClassKind(Kind[Report]):
         """Answers of promoted versions, best accuracies, evidence of batches."""
         policy = CLASS_POLICY.as_stored(model.gate)
         rule = policy.contradicts_class
-        shown = lineage.shown(session, base, update.batches, rule.lasting_batches)
         return Lineage(
             bits=remembered(session, model, policy.slow_loss.versions),
             evidence=lineage.evidence(session, base, rule.pooled_batches - 1),
-            shown=[Shown(version=number, evidence=found) for number, found in shown],
+            shown=[
+                Shown(version=of.version, rows=of.rows, conflicts=of.conflicts, evidence=of.evidence)
+                for of in lineage.shown(session, base, update.batches, rule.lasting_batches)
+            ],
         )
 
     def settled(self, session: Session, model: Model, update: Update, report: Report, held: bool) -> Report:

@@ -24,6 +24,7 @@ from service.learning.evaluation.classes.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from service.worker.assignment import Shown
 from tests.updating import make_rows
 
 POLICY = GatePolicy()
@@ -217,6 +218,27 @@ def test_what_is_usual_rests_on_so_many_rows_as_the_scarcest_classes_of_the_batc
     assert usual.tested == pytest.approx(sum(trusted.values()) + 2 * 3, rel=0.1)
     assert scarce.tested < len(few) - 3, "six of 25 stand for two of three classes"
     assert all(e.tested >= SURE_ROWS for e in (*usual.classes.values(), *scarce.classes.values()))
+    few_answers = ExamAnswers(answered(ledger, few), answers.on_batch)
+    told = weigh(few, batch, few_answers, ledger, POLICY, [Shown(version=1, rows=100, conflicts=1, evidence={})] * 3)
+    assert told.tested == pytest.approx(scarce.tested + 300, rel=0.1), "of each class as many as among all rows"
+    assert told.expected == scarce.expected
+    worse = [Shown(version=1, rows=100, conflicts=60, evidence={})]
+    assert weigh(few, batch, few_answers, ledger, POLICY, worse).tested == scarce.tested, "nothing says what is usual"
+
+
+def test_earlier_batches_say_little_of_a_rare_class() -> None:
+    rows = cloud("bat_0", 300, 0)
+    of_c = np.cumsum(np.array(rows.label_names()) == "c")
+    none = Sums.empty(4)
+    ledger = Ledger(none, none, none, FeatureRows.none(4), FeatureRows.none(4), "space", SHIFT).with_entry(
+        rows.take((of_c <= 6) | (np.array(rows.label_names()) != "c"))
+    )
+    batch = cloud("bat_1", 300, 4)
+    batch = batch.take(np.array(batch.label_names()) == "c")
+    answers = ExamAnswers(answered(ledger, ledger.exam), answered(ledger, batch))
+    before = [Shown(version=1, rows=300, conflicts=3, evidence={})]
+    alone, told = (weigh(ledger.exam, batch, answers, ledger, POLICY, some).tested for some in ((), before))
+    assert alone < told < alone + 15
 
 
 def test_a_head_of_the_batch_alone_finds_rules_and_only_rules() -> None:
