@@ -276,6 +276,11 @@ def test_the_end_of_a_parquet_file_is_read_or_refused_whatever_its_bytes_are(tmp
         path.write_bytes(whole[:at])
         with pytest.raises(WrongUsage, match="cannot be read as Parquet"):
             open_file(path)
+    for kind in (1, 3, 5, 7, 8, 12):  # a list that says it has 2^42 values, of which none is there
+        end = bytes([0x49, 0xF0 | kind, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0])
+        path.write_bytes(b"PAR1" + end + len(end).to_bytes(4, "little") + b"PAR1")
+        with pytest.raises(ValueError, match="its end is broken"):
+            unpacked_size(path)
 
 
 def test_a_picture_that_unpacks_to_very_many_pixels_is_refused_by_its_name(tmp_path: Path) -> None:

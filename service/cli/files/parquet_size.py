@@ -68,7 +68,10 @@ class _Compact:
         if kind in (_LIST, _SET):
             head = self._byte()
             count, of = head >> 4, head & 15
-            return [self._value(of, depth + 1) for _ in range(self._number() if count == 15 else count)]
+            count = self._number() if count == 15 else count
+            if count > len(self._data) - self._at:  # each takes a byte at least
+                raise ValueError("its end is broken")
+            return [self._value(of, depth + 1) for _ in range(count)]
         if kind not in (1, 2, 3, _DOUBLE, _BINARY):  # a map, of which the format has none
             raise ValueError("its end has what Parquet files do not have")
         length = self._number() if kind == _BINARY else 8 if kind == _DOUBLE else 1
